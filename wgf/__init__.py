@@ -1,0 +1,42 @@
+"""Wasserstein gradient flows ``∂t mu = ∇·(mu ∇F'(mu))`` as a density and as particles.
+
+Every public name is loaded when it is first used, so that ``import wgf`` stays fast.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "checks": ("InputError", "InputTypeError", "NumericalError"),
+    "mesh": ("Axis", "Mesh"),
+    "measure": ("Density", "Particles"),
+    "features": ("Neurons", "Filter", "Features", "FeatureMap"),
+    "losses": ("Squared", "Logistic", "Loss"),
+    "functional": ("Functional", "Term"),
+    "terms": ("Risk", "L1", "Ridge", "Potential", "LinearTerm"),
+    "flows": ("GradientFlow",),
+    "eulerian": ("FiniteVolume",),
+    "lagrangian": ("RungeKutta", "ForwardBackward"),
+    "solution": ("Solution",),
+    "store": ("open_run",),
+    "solve": ("solve",),
+    "compare": ("compare", "Comparison"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"wgf.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in ("cli", "plot"):
+        return importlib.import_module(f"wgf.{name}")
+    raise AttributeError(f"module 'wgf' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

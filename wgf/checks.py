@@ -1,0 +1,128 @@
+"""Input checks and the exceptions of wgf: one sentence, the value, the remedy.
+
+Every message reads ``<what>: <why>, <what to do>``; the command line prints it behind
+``wgf: error:`` and exits with 2 (bad input) or 3 (numerical failure).
+"""
+
+import hashlib
+import math
+import numbers
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """Bad input: the message names the value and the remedy."""
+
+
+class InputTypeError(InputError, TypeError):
+    """Bad input of the wrong type."""
+
+
+class NumericalError(RuntimeError):
+    """A run that cannot go on: NaN, a step that shrank to nothing, a solve that failed."""
+
+
+def number(what, value, minimum=None, above=None, maximum=None):
+    """Return `value` as a finite float within the bounds or raise `InputError`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InputTypeError(f"{what}: {value!r} is not a number, give a finite number")
+    value = float(value)
+    if not math.isfinite(value):
+        raise InputError(f"{what}: {value} is not finite, give a finite number")
+    if minimum is not None and value < minimum:
+        raise InputError(f"{what}: {value:g} is too small, give at least {minimum:g}")
+    if above is not None and value <= above:
+        raise InputError(f"{what}: {value:g} is too small, give a number above {above:g}")
+    if maximum is not None and value > maximum:
+        raise InputError(f"{what}: {value:g} is too large, give at most {maximum:g}")
+    return value
+
+
+def whole(what, value, minimum=0, maximum=None):
+    """Return `value` as an int of at least `minimum` or raise `InputError`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise InputTypeError(f"{what}: {value!r} is not a whole number, give an integer")
+    value = int(value)
+    if value < minimum:
+        raise InputError(f"{what}: {value} is too small, give at least {minimum}")
+    if maximum is not None and value > maximum:
+        raise InputError(f"{what}: {value} is too large, give at most {maximum}")
+    return value
+
+
+def array(what, value, shape=None, dimensions=None):
+    """Return `value` as a finite C-contiguous float64 array or raise `InputError`.
+
+    `shape` fixes lengths (None leaves one free); `dimensions` lists the allowed numbers of
+    dimensions.
+    """
+    try:
+        result = np.ascontiguousarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputTypeError(
+            f"{what}: {type(value).__name__} is not an array of numbers, give a numeric array"
+        ) from None
+    if np.ndim(value) == 0:
+        result = result.reshape(())
+    if dimensions is not None and result.ndim not in dimensions:
+        allowed = " or ".join(str(n) for n in dimensions)
+        raise InputError(
+            f"{what}: an array of shape {result.shape} has {result.ndim} dimensions, "
+            f"give one with {allowed}"
+        )
+    if shape is not None:
+        fits = len(shape) == result.ndim and all(
+            want in (None, have) for want, have in zip(shape, result.shape)
+        )
+        if not fits:
+            wanted = tuple("any" if n is None else n for n in shape)
+            raise InputError(
+                f"{what}: shape {result.shape} does not fit, give shape {wanted}".replace("'", "")
+            )
+    finite = np.isfinite(result)
+    if not finite.all():
+        where = np.unravel_index(int(np.argmin(finite)), result.shape)
+        raise InputError(
+            f"{what}: {result[where]} at index {tuple(int(i) for i in where)} is not finite, "
+            "remove it"
+        )
+    return result
+
+
+def one_of(what, value, choices):
+    """Return `value` if it is among `choices` or raise `InputError`."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{what}: {value!r} is unknown, choose from {', '.join(choices)}")
+    return value
+
+
+def instance(what, value, kinds):
+    """Return `value` if it is an instance of `kinds` or raise `InputTypeError`."""
+    if not isinstance(value, kinds):
+        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+        names = " or ".join(f"wgf.{kind.__name__}" for kind in kinds)
+        raise InputTypeError(f"{what}: {type(value).__name__} does not fit here, give a {names}")
+    return value
+
+
+def axis_names(what, value):
+    """Return a tuple of axis names from one name or several."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (tuple, list)) or not all(isinstance(n, str) for n in names):
+        raise InputTypeError(f"{what}: {value!r} is not a name, give one axis name or several")
+    return tuple(names)
+
+
+def positions_of(what, axes, names):
+    """Return the positions of `axes` in `names` or raise `InputError`."""
+    for axis in axes:
+        if axis not in names:
+            raise InputError(f"{what}: no axis {axis!r}, choose from {', '.join(names)}")
+    return tuple(names.index(axis) for axis in axes)
+
+
+def fingerprint(values):
+    """Return a short text that changes when one bit of the array changes."""
+    values = np.ascontiguousarray(values)
+    return f"array{values.shape}#{hashlib.sha256(values.tobytes()).hexdigest()[:12]}"

@@ -1,0 +1,358 @@
+"""Features ``phi(theta)``, a vector of ``n`` samples for each parameter ``theta``.
+
+A feature map declares its axes (`names`), whether the first of them is an amplitude
+(``phi(a, rest) = a unit(rest)``) and its homogeneity; the solvers exploit the amplitude and never
+form a matrix of size cells times samples.
+"""
+
+import math
+
+import numpy as np
+
+from wgf import checks
+
+BLOCK_ENTRIES = 1 << 18
+
+
+class FeatureMap:
+    """Base of all features: subclasses give `unit` and `unit_gradient`.
+
+    Attributes
+    ----------
+    names : tuple of str or None
+        Axis names in array order; None takes the names of the measure.
+    amplitude : bool
+        Whether the first axis multiplies ``unit`` of the others.
+    homogeneity : {"none", "partial", "full"}
+        ``partial``: ``phi = a unit(x)``; ``full``: 2-homogeneous in all coordinates
+        (Chizat & Bach 2018, section 3).
+    kinked : bool
+        Whether the gradient jumps (ReLU): adaptive integrators then use a looser tolerance.
+    size : int
+        Number of samples ``n``.
+    """
+
+    names = None
+    amplitude = False
+    homogeneity = "none"
+    kinked = False
+    abscissa = None
+
+    def unit(self, rest):
+        """Features at amplitude 1, ``(k, d') -> (k, n)``."""
+        raise TypeError(f"{type(self).__name__} gives no unit(rest), define it")
+
+    def unit_gradient(self, rest):
+        """Derivatives of `unit`, ``(k, d') -> (k, n, d')``."""
+        raise TypeError(f"{type(self).__name__} gives no unit_gradient(rest), define it")
+
+    def unit_pullback(self, rest, residual):
+        """Return ``(unit . residual, d/d rest of it)``, shapes ``(k,)`` and ``(k, d')``."""
+        value = self.unit(rest) @ residual
+        return value, np.einsum("knd,n->kd", self.unit_gradient(rest), residual)
+
+    def _split(self, points):
+        points = np.asarray(points, dtype=np.float64)
+        if self.amplitude:
+            return points[:, 0], points[:, 1:]
+        return np.ones(len(points)), points
+
+    def values(self, points):
+        """Return ``phi`` at `points`, ``(k, d) -> (k, n)``."""
+        amplitude, rest = self._split(points)
+        return amplitude[:, None] * self.unit(rest)
+
+    def row_blocks(self, rows):
+        """Yield slices of rows whose features fit in cache."""
+        step = max(1, BLOCK_ENTRIES // max(1, self.size))
+        for start in range(0, rows, step):
+            yield slice(start, min(start + step, rows))
+
+    def output(self, points, weights):
+        """Return ``sum_i weights_i phi(points_i)``, shape ``(n,)``, in blocks of rows."""
+        amplitude, rest = self._split(points)
+        moments = amplitude * weights
+        total = np.zeros(self.size)
+        for rows in self.row_blocks(len(rest)):
+            total += moments[rows] @ self.unit(rest[rows])
+        return total
+
+    def potential(self, points, residual):
+        """Return ``<residual, phi(points)>``, shape ``(k,)``, in blocks of rows."""
+        amplitude, rest = self._split(points)
+        result = np.empty(len(rest))
+        for rows in self.row_blocks(len(rest)):
+            result[rows] = amplitude[rows] * (self.unit(rest[rows]) @ residual)
+        return result
+
+    def potential_gradient(self, points, residual):
+        """Return the gradient of `potential` in the point, shape ``(k, d)``."""
+        amplitude, rest = self._split(points)
+        result = np.empty(np.shape(points))
+        for rows in self.row_blocks(len(rest)):
+            value, slope = self.unit_pullback(rest[rows], residual)
+            if self.amplitude:
+                result[rows, 0] = value
+                result[rows, 1:] = amplitude[rows, None] * slope
+            else:
+                result[rows] = slope
+        return result
+
+
+class Neurons(FeatureMap):
+    """Neurons ``phi_k(a, w, b) = a sigma(w . x_k + b)`` of a two-layer network.
+
+    Parameters
+    ----------
+    x : array of shape ``(n,)`` or ``(n, p)``
+        Inputs.
+    activation : {"relu", "tanh", "sigmoid"}
+        ``sigma``; ``relu'(0) = 0``, ``sigmoid(z) = 1 / (1 + exp(-z))``.
+    bias : bool
+        Whether the neurons have a bias ``b``, the last axis.
+
+    Notes
+    -----
+    Axes: ``a, w`` (one input) or ``a, w1, …, wp``, then ``b``. Source: Chizat & Bach 2018,
+    sections 4.2 and 4.3.
+    """
+
+    amplitude = True
+
+    def __init__(self, x, activation, bias=False):
+        self.x = checks.array("neuron inputs x", x, dimensions=(1, 2))
+        if self.x.size == 0:
+            raise checks.InputError(
+                f"neuron inputs x: shape {self.x.shape} is empty, give at least one input"
+            )
+        self.inputs = self.x.reshape(len(self.x), -1)
+        self.activation = checks.one_of("neuron activation", activation, ACTIVATIONS)
+        self.bias = bool(bias)
+        self.size, p = self.inputs.shape
+        self.names = (
+            ("a",)
+            + (("w",) if p == 1 else tuple(f"w{i + 1}" for i in range(p)))
+            + (("b",) if self.bias else ())
+        )
+        self.kinked = activation == "relu"
+        self.homogeneity = "full" if activation == "relu" else "partial"
+        self.abscissa = self.inputs[:, 0] if p == 1 else None
+
+    def arguments(self, rest):
+        """Return ``w . x + b``, shape ``(k, n)``."""
+        p = self.inputs.shape[1]
+        z = rest[:, :p] @ self.inputs.T
+        return z + rest[:, p:] if self.bias else z
+
+    def unit(self, rest):
+        return ACTIVATIONS[self.activation](self.arguments(rest))[0]
+
+    def unit_gradient(self, rest):
+        slope = ACTIVATIONS[self.activation](self.arguments(rest))[1]
+        gradient = slope[:, :, None] * self.inputs
+        return np.concatenate([gradient, slope[:, :, None]], axis=2) if self.bias else gradient
+
+    def unit_pullback(self, rest, residual):
+        value, slope = ACTIVATIONS[self.activation](self.arguments(rest))
+        slope = slope * residual
+        gradient = slope @ self.inputs
+        if self.bias:
+            gradient = np.concatenate([gradient, slope.sum(axis=1, keepdims=True)], axis=1)
+        return value @ residual, gradient
+
+    def __repr__(self):
+        tail = ", bias=True" if self.bias else ""
+        return f"Neurons({checks.fingerprint(self.x)}, '{self.activation}'{tail})"
+
+
+class Filter(FeatureMap):
+    """Translates of a filter, ``phi(w, x) = w psi(. - x)``, for recovering spikes.
+
+    Build one with `Filter.dirichlet` or `Filter.gaussian`. Axes: ``w, x`` on the line or the
+    torus, ``w, x1, x2`` in the plane.
+    """
+
+    amplitude = True
+    homogeneity = "partial"
+
+    @classmethod
+    def dirichlet(cls, order, dimension=1):
+        """Ideal low-pass filter on the torus ``[0, 1)^dimension``.
+
+        The features are the Fourier coefficients up to `order`, orthonormal and scaled so that
+        ``|psi(x)| = 1``: ``n = (2 order + 1)^dimension`` numbers hold the signal exactly.
+        """
+        return _Dirichlet(order, dimension)
+
+    @classmethod
+    def gaussian(cls, samples, std):
+        """Gaussian filter seen at `samples`: ``psi_k(x) = exp(-|samples_k - x|^2 / 2 std^2)``.
+
+        `samples` has the shape ``(n,)`` or, in the plane, ``(n, 2)``.
+        """
+        return _Gaussian(samples, std)
+
+    def _name_positions(self, dimension):
+        self.names = ("w",) + (
+            ("x",) if dimension == 1 else tuple(f"x{i + 1}" for i in range(dimension))
+        )
+
+
+class _Dirichlet(Filter):
+    def __init__(self, order, dimension):
+        self.order = checks.whole("dirichlet order", order, minimum=0)
+        self.dimension = checks.whole("dirichlet dimension", dimension, minimum=1, maximum=3)
+        self.size = (2 * self.order + 1) ** self.dimension
+        self._name_positions(self.dimension)
+
+    def _factors(self, x):
+        """Features of one coordinate and their derivatives, each ``(k, 2 order + 1)``."""
+        frequency = 2 * np.pi * np.arange(1, self.order + 1)
+        angle = x[:, None] * frequency
+        scale = 1 / math.sqrt(2 * self.order + 1)
+        cosine, sine = math.sqrt(2) * np.cos(angle), math.sqrt(2) * np.sin(angle)
+        one = np.ones((len(x), 1))
+        value = np.concatenate([one, cosine, sine], axis=1) * scale
+        slope = np.concatenate([0 * one, -frequency * sine, frequency * cosine], axis=1) * scale
+        return value, slope
+
+    def _product(self, factors):
+        result = factors[0]
+        for factor in factors[1:]:
+            result = (result[:, :, None] * factor[:, None, :]).reshape(len(result), -1)
+        return result
+
+    def unit(self, rest):
+        return self._product([self._factors(rest[:, i])[0] for i in range(self.dimension)])
+
+    def unit_gradient(self, rest):
+        pairs = [self._factors(rest[:, i]) for i in range(self.dimension)]
+        columns = [
+            self._product([pair[i == j] for j, pair in enumerate(pairs)])
+            for i in range(self.dimension)
+        ]
+        return np.stack(columns, axis=2)
+
+    def __repr__(self):
+        tail = f", dimension={self.dimension}" if self.dimension > 1 else ""
+        return f"Filter.dirichlet({self.order}{tail})"
+
+
+class _Gaussian(Filter):
+    def __init__(self, samples, std):
+        samples = checks.array("gaussian samples", samples, dimensions=(1, 2))
+        if samples.size == 0:
+            raise checks.InputError(
+                f"gaussian samples: shape {samples.shape} is empty, give at least one sample"
+            )
+        self.samples = samples.reshape(len(samples), -1)
+        self.std = checks.number("gaussian std", std, above=0)
+        self.size = len(samples)
+        self._name_positions(self.samples.shape[1])
+        self.abscissa = self.samples[:, 0] if self.samples.shape[1] == 1 else None
+
+    def _displacements(self, rest):
+        return self.samples[None, :, :] - rest[:, None, :]
+
+    def unit(self, rest):
+        square = (self._displacements(rest) ** 2).sum(axis=2)
+        return np.exp(-0.5 * square / self.std**2)
+
+    def unit_gradient(self, rest):
+        return self.unit(rest)[:, :, None] * self._displacements(rest) / self.std**2
+
+    def __repr__(self):
+        return f"Filter.gaussian({checks.fingerprint(self.samples)}, {self.std:g})"
+
+
+class Features(FeatureMap):
+    """The user's own features.
+
+    Parameters
+    ----------
+    function : callable ``(k, d) -> (k, n)``
+        ``phi`` at `k` points; with ``amplitude=True`` it is given the coordinates after the first
+        and the first one multiplies its result.
+    gradient : callable ``(k, d) -> (k, n, d)``, optional
+        Derivatives of `function`. Without it, central differences of step ``6e-6 max(1, |x|)``
+        are used (relative error about 1e-10). The mesh solver needs no gradient.
+    amplitude : bool
+        Whether the first axis is an amplitude.
+    """
+
+    def __init__(self, function, gradient=None, amplitude=False):
+        for what, call in (("features function", function), ("features gradient", gradient)):
+            if call is not None and not callable(call):
+                raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
+        if function is None:
+            raise checks.InputTypeError("features function: None given, give a function")
+        self.function = function
+        self.gradient = gradient
+        self.amplitude = bool(amplitude)
+        self.homogeneity = "partial" if amplitude else "none"
+        self._size = None
+
+    @property
+    def size(self):
+        """Number of samples, known once the function was called."""
+        return 1 if self._size is None else self._size
+
+    def measure_size(self, dimension):
+        """Call the function once at the origin to learn the number of samples."""
+        if self._size is None:
+            self.unit(np.zeros((1, dimension - self.amplitude)))
+        return self._size
+
+    def unit(self, rest):
+        values = np.asarray(self.function(rest), dtype=np.float64)
+        if values.ndim != 2 or len(values) != len(rest):
+            raise checks.InputError(
+                f"features function: shape {values.shape} for {len(rest)} points, return an array "
+                f"of shape ({len(rest)}, n)"
+            )
+        self._size = values.shape[1]
+        return values
+
+    def unit_gradient(self, rest):
+        if self.gradient is not None:
+            values = np.asarray(self.gradient(rest), dtype=np.float64)
+            if values.ndim != 3 or values.shape[::2] != rest.shape:
+                raise checks.InputError(
+                    f"features gradient: shape {values.shape} for points of shape {rest.shape}, "
+                    f"return an array of shape ({len(rest)}, n, {rest.shape[1]})"
+                )
+            return values
+        return central_differences(self.unit, rest)
+
+    def __repr__(self):
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"Features({name}{', amplitude=True' if self.amplitude else ''})"
+
+
+def central_differences(function, points):
+    """Return derivatives of ``function: (k, d) -> (k, …)`` with one trailing axis for ``d``."""
+    step = 6e-6 * np.maximum(1.0, np.abs(points))
+    columns = []
+    for i in range(points.shape[1]):
+        shift = np.zeros_like(points)
+        shift[:, i] = step[:, i]
+        difference = np.asarray(function(points + shift)) - np.asarray(function(points - shift))
+        columns.append(difference / (2 * step[:, i]).reshape((-1,) + (1,) * (difference.ndim - 1)))
+    return np.stack(columns, axis=-1)
+
+
+def _relu(z):
+    return np.maximum(z, 0), (z > 0).astype(np.float64)
+
+
+def _tanh(z):
+    value = np.tanh(z)
+    return value, 1 - value**2
+
+
+def _sigmoid(z):
+    value = 0.5 * (1 + np.tanh(0.5 * z))
+    return value, value * (1 - value)
+
+
+ACTIVATIONS = {"relu": _relu, "tanh": _tanh, "sigmoid": _sigmoid}

@@ -1,0 +1,75 @@
+"""What a run leaves: times, snapshots, model outputs and columns of diagnostics."""
+
+import numpy as np
+
+from wgf import checks
+
+
+class Solution:
+    """The result of `wgf.solve`, in memory; `wgf.open_run` reads a stored run the same way.
+
+    Attributes
+    ----------
+    times : array of shape ``(k,)``
+        Times of the snapshots, the start included.
+    snapshots : sequence of Density or Particles
+    outputs : array of shape ``(k, n)`` or None
+        Model output ``∫ phi dmu`` of the first `wgf.Risk` at the snapshot times.
+    diagnostics : dict of arrays of shape ``(steps + 1,)``
+        One row a step and one for the start: ``t``, ``dt``, ``mass``, ``objective``, one column
+        a term of the functional, ``dissipation``, …
+    problem : dict
+        What was solved, in words that JSON can hold: flow, functional, method, start.
+    target, abscissa : array of shape ``(n,)`` or None
+        Data of the loss and where they were taken.
+    status : str
+        ``"done"``, ``"stopped"`` (the `stop` condition held) or ``"running"``.
+    """
+
+    def __init__(self, problem=None, target=None, abscissa=None):
+        self.times = np.zeros(0)
+        self.snapshots = []
+        self.outputs = None
+        self.diagnostics = {}
+        self.problem = dict(problem or {})
+        self.target = target
+        self.abscissa = abscissa
+        self.status = "running"
+
+    @property
+    def final(self):
+        """The last snapshot."""
+        return self.snapshots[-1]
+
+    def append(self, time, measure, output, rows):
+        """Add a snapshot and the rows of diagnostics since the one before."""
+        self.times = np.append(self.times, time)
+        self.snapshots.append(measure)
+        if output is not None:
+            stacked = () if self.outputs is None else (self.outputs,)
+            self.outputs = np.concatenate([*stacked, output[None, :]])
+        for name, column in rows.items():
+            self.diagnostics[name] = np.concatenate(
+                [self.diagnostics.get(name, np.zeros(0)), np.asarray(column, dtype=np.float64)]
+            )
+
+    def at(self, time):
+        """Return the snapshot at `time`.
+
+        Raises
+        ------
+        InputError
+            If no snapshot was taken then.
+        """
+        where = np.flatnonzero(np.isclose(self.times, time, rtol=1e-12, atol=1e-14))
+        if not len(where):
+            raise checks.InputError(
+                f"solution: no snapshot at t={time:g}, choose from "
+                f"{', '.join(f'{t:g}' for t in self.times)}"
+            )
+        return self.snapshots[int(where[0])]
+
+    def __repr__(self):
+        last = f"t={self.times[-1]:g}" if len(self.times) else "no snapshot"
+        steps = len(self.diagnostics.get("t", ())) - 1
+        return f"{type(self).__name__}({last}, {len(self.times)} snapshots, {steps} steps)"
