@@ -20,8 +20,8 @@ _ROOMS = {
     "lagrangian": ("RungeKutta", "ForwardBackward"),
     "solution": ("Solution",),
     "store": ("open_run",),
-    "solve": ("solve",),
-    "compare": ("compare", "Comparison"),
+    "driver": ("solve",),
+    "comparison": ("compare", "Comparison"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

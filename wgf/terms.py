@@ -110,7 +110,7 @@ class LinearTerm(Term):
 
 
 class _AxisTerm(LinearTerm):
-    """A linear term acting on some axes with one strength."""
+    """A linear term ``∫ sum_i V(theta_i) dmu`` over some axes; subclasses give `profile`."""
 
     def __init__(self, strength, axes):
         self.strength = checks.number(f"{self.name} strength", strength, minimum=0)
@@ -122,6 +122,14 @@ class _AxisTerm(LinearTerm):
     def mask(self, names):
         """Return 1 for the axes the term acts on and 0 for the others."""
         return np.array([self.axes is None or name in self.axes for name in names], dtype=float)
+
+    def profile(self, values):
+        """Return ``V`` of the coordinates of one axis."""
+        raise TypeError(f"{type(self).__name__} gives no profile(values), define it")
+
+    def potential(self, points, names):
+        """Return ``sum_i V(theta_i)`` over the axes the term acts on, shape ``(k,)``."""
+        return self.profile(points) @ self.mask(names)
 
     def __repr__(self):
         return f"{type(self).__name__}({self.strength!r}, {self.axes!r})"
@@ -138,9 +146,9 @@ class L1(_AxisTerm):
             raise checks.InputTypeError('l1 axes: None given, name the axes, for example "w"')
         super().__init__(strength, axes)
 
-    def potential(self, points, names):
-        """Return ``strength sum_i |theta_i|``."""
-        return self.strength * (np.abs(points) @ self.mask(names))
+    def profile(self, values):
+        """Return ``strength |theta_i|``."""
+        return self.strength * np.abs(values)
 
     def kink(self, names):
         """Return the strength for every axis."""
@@ -155,9 +163,9 @@ class Ridge(_AxisTerm):
     def __init__(self, strength, axes=None):
         super().__init__(strength, axes)
 
-    def potential(self, points, names):
-        """Return ``strength/2 |theta|^2``."""
-        return 0.5 * self.strength * (points**2 @ self.mask(names))
+    def profile(self, values):
+        """Return ``strength/2 theta_i^2``."""
+        return 0.5 * self.strength * values**2
 
     def slope(self, points, names):
         """Return ``strength theta``."""

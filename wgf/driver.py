@@ -1,0 +1,200 @@
+"""The one driver: a flow, a start, a method, and what to keep of the run."""
+
+import numpy as np
+
+from wgf import checks
+from wgf.flows import GradientFlow
+from wgf.measure import Density, Particles
+from wgf.solution import Solution
+
+
+def default_method(flow, start):
+    """Return the method that `solve` takes when none is given."""
+    checks.instance("flow", flow, GradientFlow)
+    checks.instance("start", start, (Density, Particles))
+    if isinstance(start, Density):
+        from wgf.eulerian import FiniteVolume
+
+        return FiniteVolume()
+    from wgf.lagrangian import ForwardBackward, RungeKutta
+
+    return RungeKutta() if flow.functional.smooth else ForwardBackward()
+
+
+def output_times(until, every=None, at=None):
+    """Return the increasing times at which snapshots are taken, 0 first and `until` last."""
+    until = checks.number("until", until, above=0)
+    if every is not None and at is not None:
+        raise checks.InputError(f"every: {every!r} and at are both given, give one of them")
+    if at is not None:
+        times = checks.array("at", at, dimensions=(1,))
+        if len(times) and (times.min() < 0 or times.max() > until):
+            worst = times.min() if times.min() < 0 else times.max()
+            raise checks.InputError(f"at: {worst:g} lies outside [0, {until:g}], leave it out")
+    elif every is not None:
+        every = checks.number("every", every, above=0)
+        count = int(np.floor(until / every * (1 + 1e-12)))
+        if count > 10**6:
+            raise checks.InputError(
+                f"every: {every:g} asks for {count} snapshots until {until:g}, give a longer one"
+            )
+        times = every * np.arange(1, count + 1)
+    else:
+        times = np.zeros(0)
+    # a time that rounding put next to the end is the end
+    times = times[times < until * (1 - 1e-12)]
+    return np.unique(np.concatenate([[0.0], times, [until]]))
+
+
+def solve(
+    flow,
+    start,
+    until,
+    every=None,
+    at=None,
+    method=None,
+    save=None,
+    overwrite=False,
+    stop=None,
+    progress=None,
+):
+    """Solve a flow from a start until a time; the same call for a density and for particles.
+
+    Parameters
+    ----------
+    flow : GradientFlow
+    start : Density or Particles
+        Never changed.
+    until : float
+        End time; the last step lands on it exactly.
+    every : float, optional
+        Time between snapshots; `at` gives their times instead. The start and the end are always
+        kept.
+    method : optional
+        How to solve; by default `FiniteVolume` for a density, `RungeKutta` for particles, and
+        `ForwardBackward` for particles with a non-smooth penalty.
+    save : path, optional
+        Directory of the stored run, see `wgf.open_run`.
+    overwrite : bool
+        Whether an existing run at `save` is replaced.
+    stop : callable, optional
+        Given the row of diagnostics (a dictionary) after each step; the run ends with a snapshot
+        once it returns true.
+    progress : True or callable, optional
+        True draws a bar; a callable is given each row of diagnostics.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    InputError
+        For bad input, before anything is written.
+    NumericalError
+        For NaN or a step that shrinks to nothing; snapshots written before are kept.
+    """
+    times = output_times(until, every, at)
+    method = default_method(flow, start) if method is None else method
+    if not hasattr(method, "prepare"):
+        raise checks.InputTypeError(
+            f"method: {method!r} is no method, give for example wgf.FiniteVolume()"
+        )
+    for what, call in (("stop", stop), ("progress", None if progress is True else progress)):
+        if call and not callable(call):
+            raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
+    stepper = method.prepare(flow, start)
+    if not np.isfinite(stepper.row["objective"]):
+        raise checks.InputError(
+            f"start: the objective is {stepper.row['objective']} there, check the features"
+        )
+    keep = _Keeper(flow, start, method, save, overwrite)
+    report = _bar(times[-1]) if progress is True else progress
+    return _run(stepper, times, keep, stop, report or (lambda row: None))
+
+
+def _run(stepper, times, keep, stop, report):
+    with keep:
+        keep.row(stepper.row)
+        keep.snapshot(stepper)
+        report(stepper.row)
+        for target in times[1:]:
+            while stepper.time < target:
+                left = target - stepper.time
+                row = stepper.advance(left)
+                if abs(stepper.time - target) <= 1e-14 * max(1.0, abs(target)):
+                    stepper.time = row["t"] = float(target)
+                keep.row(row)
+                report(row)
+                if stop is not None and stop(row):
+                    keep.snapshot(stepper)
+                    keep.solution.status = "stopped"
+                    return keep.solution
+            keep.snapshot(stepper)
+        keep.solution.status = "done"
+    return keep.solution
+
+
+class _Keeper:
+    """Collects rows and snapshots in memory and, if asked, on disk."""
+
+    def __init__(self, flow, start, method, save, overwrite):
+        names = flow.functional.axis_names(start)
+        problem = {
+            "flow": repr(flow),
+            "method": repr(method),
+            "start": repr(start),
+            "axes": list(names),
+        }
+        risks = flow.functional.risks
+        target = risks[0].loss.target if risks else None
+        abscissa = risks[0].features.abscissa if risks else None
+        self.solution = Solution(problem, target, abscissa)
+        self.rows = {}
+        self.steps = -1
+        self.writer = None
+        if save is not None:
+            from wgf.store import Writer
+
+            self.writer = Writer(
+                save, problem=problem, target=target, abscissa=abscissa, overwrite=overwrite
+            )
+
+    def row(self, row):
+        for name, value in row.items():
+            self.rows.setdefault(name, []).append(float(value))
+        self.steps += 1
+
+    def snapshot(self, stepper):
+        measure, output = stepper.measure, stepper.output
+        output = None if output is None else np.array(output)
+        if self.writer is not None:
+            self.writer.write(
+                self.steps, stepper.time, measure, output, self.rows, stepper.restart()
+            )
+        self.solution.append(stepper.time, measure, output, self.rows)
+        self.rows = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if self.writer is not None:
+            self.writer.close("failed" if kind else self.solution.status)
+        return False
+
+
+def _bar(until):
+    """Return a reporter that draws a progress bar over time."""
+    from tqdm import tqdm
+
+    form = "{l_bar}{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}{postfix}]"
+    bar = tqdm(total=float(until), bar_format=form)
+
+    def report(row):
+        bar.set_postfix_str(f"F={row['objective']:.6g}, dt={row['dt']:.2g}", refresh=False)
+        bar.update(row["t"] - bar.n)
+        if row["t"] >= until:
+            bar.close()
+
+    return report
