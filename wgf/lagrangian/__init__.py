@@ -1,0 +1,6 @@
+"""Methods for particles."""
+
+from wgf.lagrangian.forward_backward import ForwardBackward
+from wgf.lagrangian.runge_kutta import RungeKutta
+
+__all__ = ["ForwardBackward", "RungeKutta"]

@@ -1,0 +1,207 @@
+"""The functional of weighted particles: values and gradients, with fused kernels where they exist.
+
+A feature map without a kernel of its own is evaluated by its own formulas in blocks of rows; for
+inputs of many coordinates these are matrix products and the better choice.
+"""
+
+import numpy as np
+
+from wgf.features import Filter, Neurons
+from wgf.functional import least_norm
+from wgf.lagrangian import kernels
+from wgf.measure import Particles
+
+FUSED_INPUTS = 8
+
+
+class _General:
+    """Products with any features by their own formulas."""
+
+    def __init__(self, features):
+        self.features = features
+
+    def output(self, points, weights):
+        return self.features.output(points, weights)
+
+    def gradient(self, points, residual):
+        return self.features.potential_gradient(points, residual)
+
+
+class _Fused:
+    """Products by a pair of kernels; `arguments` go first, `order` sorts the samples."""
+
+    def __init__(self, features, output, gradient, arguments, order=None, scale=1.0):
+        self.size = features.size
+        self.kernels = output, gradient
+        self.arguments = arguments
+        self.order = np.arange(self.size) if order is None else order
+        self.scale = scale
+
+    def output(self, points, weights):
+        partials = np.empty((kernels.blocks_of(len(points)), self.size))
+        self.kernels[0](*self.arguments, points, weights, partials)
+        result = np.empty(self.size)
+        result[self.order] = partials.sum(axis=0) * self.scale
+        return result
+
+    def gradient(self, points, residual):
+        result = np.empty_like(points)
+        self.kernels[1](*self.arguments, points, (residual * self.scale)[self.order], result)
+        return result
+
+
+def feature_products(features):
+    """Return the fastest object with `output` and `gradient` for `features`."""
+    if isinstance(features, Neurons) and features.inputs.shape[1] <= FUSED_INPUTS:
+        code = {"relu": kernels.RELU, "tanh": kernels.TANH, "sigmoid": kernels.SIGMOID}
+        columns = np.ascontiguousarray(features.inputs.T)
+        arguments = (columns, code[features.activation], features.bias)
+        return _Fused(features, kernels.neuron_output, kernels.neuron_gradient, arguments)
+    if isinstance(features, Filter) and features.names == ("w", "x"):
+        if hasattr(features, "order"):
+            scale = np.full(features.size, np.sqrt(2.0))
+            scale[0] = 1.0
+            return _Fused(
+                features,
+                kernels.dirichlet_output,
+                kernels.dirichlet_gradient,
+                (features.order,),
+                scale=scale / np.sqrt(features.size),
+            )
+        samples = features.samples[:, 0]
+        order = np.argsort(samples, kind="stable")
+        return _Fused(
+            features,
+            kernels.gaussian_output,
+            kernels.gaussian_gradient,
+            (samples[order], features.std),
+            order=order,
+        )
+    return _General(features)
+
+
+class EmpiricalFunctional:
+    """A functional of particles that all methods for particles share.
+
+    Parameters
+    ----------
+    flow : GradientFlow
+    start : Particles
+    """
+
+    def __init__(self, flow, start):
+        self.functional = flow.functional
+        self.names = self.functional.axis_names(start)
+        self.weights = start.weights
+        self.domain = start.domain
+        self.mobility = np.array(flow.mobilities(self.names))
+        self.kink = self.functional.kink_strength(self.names)
+        self.products = [feature_products(risk.features) for risk in self.functional.risks]
+
+    def outputs(self, points):
+        """Return the model output of every risk."""
+        return [product.output(points, self.weights) for product in self.products]
+
+    def parts(self, points, outputs):
+        """Return the value of every term by name."""
+        found = {}
+        risks = self.functional.risks
+        measure = None
+        for name, term in zip(self.functional.part_names, self.functional.terms):
+            if term.composed:
+                found[name] = term.value_of(outputs[risks.index(term)])
+            elif term.linear:
+                found[name] = float(np.sum(self.weights * term.potential(points, self.names)))
+            else:
+                measure = measure or Particles(points, self.weights)
+                found[name] = term.value_at(measure)
+        return found
+
+    def smooth_gradient(self, points, outputs):
+        """Return the gradient of the smooth part of the first variation, shape ``(m, d)``."""
+        result = np.zeros(points.shape)
+        for product, risk, output in zip(self.products, self.functional.risks, outputs):
+            result += product.gradient(points, risk.residual(output))
+        for term in self.functional.terms:
+            if term.smooth and not term.composed:
+                result += term.gradient_at(None, points, self.names)
+        return result
+
+    def dissipation(self, points, gradient):
+        """Return ``∫ mobility |∇F'|^2 dmu`` with the least-norm element at kinks."""
+        slope = least_norm(gradient, points, self.kink)
+        return float(np.sum(self.weights * (slope**2 @ self.mobility)))
+
+    def prox(self, points, step):
+        """Return the exact flow of the l1 penalties over a time `step`: a soft threshold."""
+        if not self.kink.any():
+            return points
+        return np.sign(points) * np.maximum(np.abs(points) - step * self.mobility * self.kink, 0)
+
+    def confine(self, points):
+        """Return `points` wrapped on periods and stopped at walls."""
+        return points if self.domain is None else self.domain.confine(points)
+
+
+class ParticleStepper:
+    """State and bookkeeping that the steppers of all particle methods share.
+
+    Subclasses give ``_attempt(dt)``, which returns ``(points, error)`` with the error in units of
+    the tolerance, and `order` of the error in the step.
+    """
+
+    order = 1
+
+    def __init__(self, method, flow, start):
+        self.method = method
+        self.empirical = EmpiricalFunctional(flow, start)
+        self.points = self.empirical.confine(start.points)
+        self.time = 0.0
+        self.step = None
+        self._enter(0.0, None, 0)
+        if self.step is None:
+            self.step = self._first_step()
+
+    def _enter(self, dt, previous, rejected):
+        """Evaluate output, gradient and diagnostics of the current points."""
+        empirical = self.empirical
+        self.outputs = empirical.outputs(self.points)
+        self.gradient = empirical.smooth_gradient(self.points, self.outputs)
+        parts = empirical.parts(self.points, self.outputs)
+        self.dissipation = empirical.dissipation(self.points, self.gradient)
+        mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)
+        row = {"t": self.time, "dt": dt, "mass": float(empirical.weights.sum())}
+        row["objective"] = float(sum(parts.values()))
+        row.update(parts)
+        row.update(dissipation=mean, rejected=rejected)
+        self.row = row
+
+    def _first_step(self):
+        """Return a first step that moves no coordinate by more than a small share."""
+        speed = np.abs(self.gradient * self.empirical.mobility)
+        scale = self.method.tolerance ** (1.0 / (self.order + 1)) * (1.0 + np.abs(self.points))
+        return float(min(1.0, 1.0 / max(np.max(speed / scale), 1e-300)))
+
+    @property
+    def measure(self):
+        """The current particles (a copy)."""
+        return Particles(self.points.copy(), self.empirical.weights, domain=self.empirical.domain)
+
+    @property
+    def output(self):
+        """Model output of the first risk, or None."""
+        return self.outputs[0] if self.outputs else None
+
+    def restart(self):
+        """Return everything but the particles that a bit-identical continuation needs."""
+        return {
+            "time": self.time,
+            "step": self.step,
+            **{f"row_{name}": value for name, value in self.row.items()},
+        }
+
+    def restore(self, saved):
+        """Continue from what `restart` returned, the particles being the start."""
+        self.time = float(saved["time"])
+        self.step = float(saved["step"])
+        self.row = {name: float(saved[f"row_{name}"]) for name in self.row}
