@@ -111,7 +111,7 @@ class DiscreteFunctional:
         for k, (_, profile) in enumerate(self.axis_terms):
             self.profiles[k] = profile
         self.profile_sum = self.profiles.sum(axis=0)
-        self.given_sum = sum(self.given.values(), np.zeros(0)) if self.given else np.zeros(0)
+        self.given_sum = sum(self.given.values()) if self.given else np.zeros(0)
         self._sums = np.empty((self.rows, count + 1))
 
     def _profile(self, term):
