@@ -81,8 +81,8 @@ class ExplicitStepper:
         self._other_potential = np.empty(self.mesh.cells)
         self._stage = np.empty(self.mesh.cells)
         self._candidate = np.empty(self.mesh.cells)
-        self._outflow = np.empty(self.discrete.rows)
-        self._loss = np.empty(self.discrete.rows)
+        self._outflow = np.empty(kernels.blocks_of(self.discrete.rows))
+        self._loss = np.empty(kernels.blocks_of(self.discrete.rows))
         self.energy_step = np.inf
         self._enter()
 

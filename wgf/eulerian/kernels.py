@@ -16,6 +16,11 @@ ROWS_PER_BLOCK = 64
 REDUCTION = {"reassoc", "nsz", "contract"}
 
 
+def blocks_of(rows):
+    """Return the number of blocks that `rows` are cut into."""
+    return (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
+
+
 @njit(cache=True, fastmath=REDUCTION)
 def total(values):
     """Return the sum of a short array."""
@@ -34,16 +39,7 @@ def product(left, right):
     return result
 
 
-@njit(cache=True, fastmath=REDUCTION | {"nnan"})
-def largest(values):
-    """Return the maximum of a short non-negative array."""
-    result = 0.0
-    for i in range(values.size):
-        result = max(result, values[i])
-    return result
-
-
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def neighbour(index, shift, cells, periodic):
     """Return the index `shift` cells away, wrapped on a period and stopped at a wall."""
     moved = index + shift
@@ -52,7 +48,7 @@ def neighbour(index, shift, cells, periodic):
     return min(max(moved, 0), cells - 1)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def limited_half_slope(left, centre, right):
     """Return half the monotonised-central slope of a cell, zero at extrema.
 
@@ -61,38 +57,90 @@ def limited_half_slope(left, centre, right):
     back = centre - left
     ahead = right - centre
     middle = 0.25 * (back + ahead)
-    bound = min(abs(back), abs(ahead))
-    size = min(abs(middle), bound)
+    size_back, size_ahead, size = abs(back), abs(ahead), abs(middle)
+    bound = size_back if size_back < size_ahead else size_ahead
+    size = size if size < bound else bound
     signed = size if middle > 0.0 else -size
     return signed if back * ahead > 0.0 else 0.0
 
 
-@njit(cache=True, inline="always")
-def face(potential_left, potential_right, left, right, rate):
-    """Return ``(u / h, upwind value)`` with ``u = -mobility (xi_R - xi_L) / h``."""
-    speed = -(potential_right - potential_left) * rate
-    return speed, left if speed > 0.0 else right
+@njit(cache=True)
+def exchange(xm, xc, xp, left_out, left_in, right_in, right_out, rate):
+    """Return what one cell exchanges with its two neighbours along one axis.
 
+    ``xm, xc, xp`` are first variations of the three cells; the densities at the left face are
+    ``left_out`` (outside) and ``left_in``, those at the right face ``right_in`` and
+    ``right_out``; `rate` is mobility / h^2. The face velocity over h is
+    ``-(xi_right - xi_left) rate``, the flux is upwind.
 
-@njit(cache=True, inline="always")
-def cell_update(mm, m, c, p, pp, xm, xc, xp, rate, second):
-    """Return ``(net inflow, outflow rate, u^2 rho / h^2 at the right face)`` of one cell, one axis.
-
-    ``mm … pp`` are the densities of five neighbours, ``xm, xc, xp`` first variations, `rate` is
-    mobility / h^2. The two cells at a face evaluate the same expression on the same numbers: what
-    leaves one enters the other to the last bit.
+    Returns ``(net inflow, outflow rate, u^2 rho / h^2 at the right face)``. Two neighbours
+    evaluate the same expression on the same numbers for the face between them: what leaves one
+    enters the other to the last bit.
     """
-    half_m, half_c, half_p = 0.0, 0.0, 0.0
-    if second:
-        half_m = limited_half_slope(mm, m, c)
-        half_c = limited_half_slope(m, c, p)
-        half_p = limited_half_slope(c, p, pp)
-    speed_left, value_left = face(xm, xc, m + half_m, c - half_c, rate)
-    speed_right, value_right = face(xc, xp, c + half_c, p - half_p, rate)
+    speed_left = -(xc - xm) * rate
+    speed_right = -(xp - xc) * rate
+    value_left = left_out if speed_left > 0.0 else left_in
+    value_right = right_in if speed_right > 0.0 else right_out
     out_right = speed_right if speed_right > 0.0 else 0.0
-    out_left = -speed_left if speed_left < 0.0 else 0.0
+    in_left = speed_left if speed_left < 0.0 else 0.0
     net = speed_left * value_left - speed_right * value_right
-    return net, out_left + out_right, speed_right * speed_right * value_right
+    return net, out_right - in_left, speed_right * speed_right * value_right
+
+
+# The loops below run over rows given as arrays of their own, and load every number before the
+# first comparison: only so does the compiler fill the vector lanes (a factor of four to eight).
+
+
+@njit(cache=True)
+def row_first(m, c, p, xm, xc, xp, rate, share, net, out, lost):
+    """Add the exchange of a row with its neighbours before and after it, first order."""
+    for j in range(c.size):
+        a, b, d = m[j], c[j], p[j]
+        moved, leaving, loss = exchange(xm[j], xc[j], xp[j], a, b, b, d, rate)
+        net[j] += moved
+        out[j] += leaving
+        lost[j] += loss * share
+
+
+@njit(cache=True)
+def row_second(mm, m, c, p, pp, xm, xc, xp, rate, share, net, out, lost):
+    """Add the exchange of a row with its neighbours on both sides, limited reconstruction."""
+    for j in range(c.size):
+        aa, a, b, d, dd = mm[j], m[j], c[j], p[j], pp[j]
+        left = limited_half_slope(aa, a, b)
+        half = limited_half_slope(a, b, d)
+        right = limited_half_slope(b, d, dd)
+        moved, leaving, loss = exchange(
+            xm[j], xc[j], xp[j], a + left, b - half, b + half, d - right, rate
+        )
+        net[j] += moved
+        out[j] += leaving
+        lost[j] += loss * share
+
+
+@njit(cache=True)
+def padded(row, wrap, result):
+    """Copy a row with two neighbours beyond each end: wrapped, or the end cell at a wall."""
+    n = row.size
+    result[2 : n + 2] = row
+    for k in range(2):
+        result[k] = row[neighbour(0, k - 2, n, wrap)]
+        result[n + 2 + k] = row[neighbour(n - 1, k + 1, n, wrap)]
+
+
+@njit(cache=True)
+def raise_to(peak, values):
+    """Replace `peak` by the larger of the two, element by element."""
+    for j in range(peak.size):
+        old, new = peak[j], values[j]
+        peak[j] = new if new > old else old
+
+
+@njit(cache=True)
+def combine(result, base, density, net, dt, keep):
+    """Fill ``result = keep base + (1 - keep) (density + dt net)``."""
+    for j in range(result.size):
+        result[j] = keep * base[j] + (1.0 - keep) * (density[j] + dt * net[j])
 
 
 @njit(cache=True, parallel=True)
@@ -102,7 +150,7 @@ def transport(
     """One upwind stage ``result = keep base + (1 - keep) (density + dt L(density))``.
 
     ``L(rho)_j = -sum_axes (f_right - f_left) / h``, flux ``f = u rho_upwind``. `rates` holds
-    mobility / h^2 by axis. `outflow` receives the largest outflow rate of each row,
+    mobility / h^2 by axis. `outflow` receives the largest outflow rate of each block of rows,
     ``sum_axes (u_right^+ + u_left^-) / h``; `loss` its share of ``sum_faces u^2 rho / mobility``.
     """
     n0, n1, n2, n = shape
@@ -110,110 +158,64 @@ def transport(
     blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
     strides = (n1 * n2, n2, 1)
     for block in prange(blocks):
-        net = np.empty(n)
-        out = np.empty(n)
-        lost = np.empty(n)
+        net, out = np.empty(n), np.empty(n)
+        lost, peak = np.zeros(n), np.zeros(n)
+        line, xi_line = np.empty(n + 4), np.empty(n + 4)
         for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
             net[:] = 0.0
             out[:] = 0.0
-            lost[:] = 0.0
-            c = row * n
-            for axis in range(3):
-                if shape[axis] == 1 or rates[axis] == 0.0:
+            centre = density[row * n : (row + 1) * n]
+            xi = potential[row * n : (row + 1) * n]
+            for axis in range(4):
+                rate = rates[axis]
+                if shape[axis] == 1 or rate == 0.0:
                     continue
-                stride = strides[axis]
-                i = (row // stride) % shape[axis]
-                origin = row - i * stride
                 wrap = periodic[axis]
-                mm = (origin + neighbour(i, -2, shape[axis], wrap) * stride) * n
-                m = (origin + neighbour(i, -1, shape[axis], wrap) * stride) * n
-                p = (origin + neighbour(i, 1, shape[axis], wrap) * stride) * n
-                pp = (origin + neighbour(i, 2, shape[axis], wrap) * stride) * n
-                row_across(
-                    density[mm : mm + n],
-                    density[m : m + n],
-                    density[c : c + n],
-                    density[p : p + n],
-                    density[pp : pp + n],
-                    potential[m : m + n],
-                    potential[c : c + n],
-                    potential[p : p + n],
-                    rates[axis],
-                    second,
-                    net,
-                    out,
-                    lost,
-                )
-            if n > 1 and rates[3] != 0.0:
-                row_along(
-                    density[c : c + n],
-                    potential[c : c + n],
-                    periodic[3],
-                    rates[3],
-                    second,
-                    net,
-                    out,
-                    lost,
-                )
-            for j in range(n):
-                moved = density[c + j] + dt * net[j]
-                result[c + j] = keep * base[c + j] + (1.0 - keep) * moved
-            outflow[row] = largest(out)
-            loss[row] = total(lost)
+                share = 1.0 / rate
+                if axis < 3:
+                    stride = strides[axis]
+                    i = (row // stride) % shape[axis]
+                    origin = row - i * stride
+                    m = (origin + neighbour(i, -1, shape[axis], wrap) * stride) * n
+                    p = (origin + neighbour(i, 1, shape[axis], wrap) * stride) * n
+                    mm = (origin + neighbour(i, -2, shape[axis], wrap) * stride) * n
+                    pp = (origin + neighbour(i, 2, shape[axis], wrap) * stride) * n
+                    far_before, before = density[mm : mm + n], density[m : m + n]
+                    after, far_after = density[p : p + n], density[pp : pp + n]
+                    xm, xp = potential[m : m + n], potential[p : p + n]
+                else:
+                    padded(centre, wrap, line)
+                    padded(xi, wrap, xi_line)
+                    far_before, before = line[0:n], line[1 : n + 1]
+                    after, far_after = line[3 : n + 3], line[4 : n + 4]
+                    xm, xp = xi_line[1 : n + 1], xi_line[3 : n + 3]
+                if second:
+                    row_second(
+                        far_before, before, centre, after, far_after,
+                        xm, xi, xp, rate, share, net, out, lost,
+                    )  # fmt: skip
+                else:
+                    row_first(before, centre, after, xm, xi, xp, rate, share, net, out, lost)
+            raise_to(peak, out)
+            combine(
+                result[row * n : (row + 1) * n], base[row * n : (row + 1) * n], centre, net, dt, keep
+            )
+        outflow[block] = peak.max()
+        loss[block] = total(lost)
 
 
 @njit(cache=True)
-def row_across(mm, m, c, p, pp, xm, xc, xp, rate, second, net, out, lost):
-    """Add the exchange of a row with the rows on both sides along another axis."""
-    share = 1.0 / rate
-    for j in range(c.size):
-        a, b, d = cell_update(mm[j], m[j], c[j], p[j], pp[j], xm[j], xc[j], xp[j], rate, second)
-        net[j] += a
-        out[j] += b
-        lost[j] += d * share
+def scale_into(result, factor, values, shift, along):
+    """Fill ``result = factor values + (shift + along)``."""
+    for j in range(result.size):
+        result[j] = factor * values[j] + (shift + along[j])
 
 
 @njit(cache=True)
-def row_along(values, potential, wrap, rate, second, net, out, lost):
-    """Add the exchange of the cells of a row with one another."""
-    n = values.size
-    share = 1.0 / rate
-    inner = range(2, n - 2)
-    for j in inner:
-        a, b, d = cell_update(
-            values[j - 2],
-            values[j - 1],
-            values[j],
-            values[j + 1],
-            values[j + 2],
-            potential[j - 1],
-            potential[j],
-            potential[j + 1],
-            rate,
-            second,
-        )
-        net[j] += a
-        out[j] += b
-        lost[j] += d * share
-    for j in range(n):
-        if 2 <= j < n - 2:
-            continue
-        m, p = neighbour(j, -1, n, wrap), neighbour(j, 1, n, wrap)
-        a, b, d = cell_update(
-            values[neighbour(j, -2, n, wrap)],
-            values[m],
-            values[j],
-            values[p],
-            values[neighbour(j, 2, n, wrap)],
-            potential[m],
-            potential[j],
-            potential[p],
-            rate,
-            second,
-        )
-        net[j] += a
-        out[j] += b
-        lost[j] += d * share
+def accumulate(result, factor, values):
+    """Add ``factor values`` to `result`."""
+    for j in range(result.size):
+        result[j] += factor * values[j]
 
 
 @njit(cache=True, parallel=True)
@@ -240,14 +242,11 @@ def first_variation(result, amplitude, unit_variation, profiles, given, shape):
             if rows_rest > 0:
                 factor = amplitude[row // rows_rest]
                 g = unit_variation[(row % rows_rest) * n : (row % rows_rest + 1) * n]
-                for j in range(n):
-                    result[c + j] = factor * g[j] + (across + along[j])
+                scale_into(result[c : c + n], factor, g, across, along)
             else:
-                for j in range(n):
-                    result[c + j] = amplitude[j] * unit_variation[0] + (across + along[j])
+                scale_into(result[c : c + n], unit_variation[0], amplitude, across, along)
             if given.size:
-                for j in range(n):
-                    result[c + j] += given[c + j]
+                accumulate(result[c : c + n], 1.0, given[c : c + n])
 
 
 @njit(cache=True, parallel=True)
@@ -298,27 +297,21 @@ def amplitude_moments(density, amplitude, moments):
         part = moments[start:stop]
         part[:] = 0.0
         for i in range(amplitude.size):
-            values = density[i * rest + start : i * rest + stop]
-            factor = amplitude[i]
-            for j in range(part.size):
-                part[j] += factor * values[j]
+            accumulate(part, amplitude[i], density[i * rest + start : i * rest + stop])
 
 
 @njit(cache=True, parallel=True)
 def features_output(matrix, moments, partials):
     """Fill ``partials[block] = moments_block . matrix_block`` for fixed blocks of rows."""
-    rows, samples = matrix.shape
+    rows = matrix.shape[0]
     blocks = partials.shape[0]
     width = (rows + blocks - 1) // blocks
     for block in prange(blocks):
         part = partials[block]
         part[:] = 0.0
         for row in range(block * width, min((block + 1) * width, rows)):
-            factor = moments[row]
-            if factor != 0.0:
-                values = matrix[row]
-                for k in range(samples):
-                    part[k] += factor * values[k]
+            if moments[row] != 0.0:
+                accumulate(part, moments[row], matrix[row])
 
 
 @njit(cache=True, parallel=True)
