@@ -11,14 +11,22 @@ from wgf.eulerian import kernels
 from wgf.measure import BLOCK_ROWS
 
 FEATURE_BYTES = 2 << 30
+OUTPUT_BLOCKS = 256
+COMPRESSION = 1e-13
 
 
 class FeatureOperator:
     """Products with the feature matrix of the cells, the amplitude axis taken out.
 
-    For ``phi = a unit(rest)`` only ``unit`` on the mesh of the other axes is kept: a matrix of
-    rest cells times samples, stored when it fits in `memory` bytes and made again block by block
-    when it does not.
+    For ``phi = a unit(rest)`` only ``unit`` on the mesh of the other axes is needed: a matrix of
+    rest cells times samples. It is kept as ``basis @ mix`` when its numerical rank is well below
+    the number of samples, as it stands when it fits in `memory` bytes, and made again block by
+    block otherwise.
+
+    Attributes
+    ----------
+    rank : int or None
+        Number of columns of `basis`, None if the matrix is not compressed.
     """
 
     def __init__(self, features, mesh, memory=FEATURE_BYTES):
@@ -31,9 +39,14 @@ class FeatureOperator:
             self.amplitude = np.ones(1)
             self.rest = mesh
         self.rows = self.rest.cells if self.rest is not None else 1
-        stored = 8 * self.rows * features.size <= memory
-        self.matrix = self._rows(0, self.rows) if stored else None
         self.moments = np.empty(self.rows)
+        self.matrix = self.mix = self.rank = None
+        if 8 * self.rows * features.size <= memory:
+            self.matrix = self._rows(0, self.rows)
+        found = compress(self._blocks, self.rows, features.size, memory)
+        if found is not None:
+            self.matrix, self.mix = found
+            self.rank = len(self.mix)
 
     def _rows(self, start, stop):
         if self.rest is None:
@@ -64,19 +77,88 @@ class FeatureOperator:
             moments = self.moments
         else:
             moments = values
-        result = np.zeros(self.features.size)
+        columns = self.features.size if self.rank is None else self.rank
+        result = np.zeros(columns)
         for start, stop, matrix in self._blocks():
-            partials = np.empty((min(256, stop - start), self.features.size))
+            partials = np.empty((min(OUTPUT_BLOCKS, stop - start), columns))
             kernels.features_output(matrix, moments[start:stop], partials)
             result += partials.sum(axis=0)
+        if self.rank is not None:
+            result = mixed(self.mix, result)
         return result * self.volume
 
     def variation(self, residual):
         """Return ``<residual, unit>`` on the cells without the amplitude axis."""
+        if self.rank is not None:
+            coefficients = np.empty(self.rank)
+            kernels.features_variation(self.mix, residual, coefficients)
+            residual = coefficients
         result = np.empty(self.rows)
         for start, stop, matrix in self._blocks():
             kernels.features_variation(matrix, residual, result[start:stop])
         return result
+
+
+def mixed(mix, coefficients):
+    """Return ``coefficients @ mix`` summed in a fixed order."""
+    partials = np.empty((1, mix.shape[1]))
+    kernels.features_output(mix, coefficients, partials)
+    return partials[0]
+
+
+def compress(blocks, rows, samples, memory):
+    """Factor the feature matrix into ``basis @ mix`` with an error of 1e-13 of its norm.
+
+    A randomised range finder with doubling (Halko, Martinsson & Tropp 2011), then a singular
+    value decomposition of the small factor. One thread only, so that the bits do not depend on
+    how many there are; the generator has a fixed seed.
+
+    Parameters
+    ----------
+    blocks : callable
+        Yields ``(start, stop, matrix)`` over all rows.
+    rows, samples : int
+    memory : int
+        Largest size of the basis in bytes.
+
+    Returns
+    -------
+    (basis, mix) of shapes ``(rows, r)`` and ``(r, samples)``, or None when it does not pay:
+    fewer than 64 samples or a rank above six tenths of the smaller dimension.
+    """
+    from scipy.linalg import qr, svd
+    from threadpoolctl import threadpool_limits
+
+    largest = int(0.6 * min(rows, samples))
+    width = 64
+    if samples < width or largest < 16:
+        return None
+    generator = np.random.default_rng(0)
+    with threadpool_limits(1, "blas"):
+        while True:
+            width = min(width, largest + 16)
+            if 8 * rows * width > memory:
+                return None
+            probe = generator.normal(size=(samples, width))
+            image = np.empty((rows, width))
+            for start, stop, matrix in blocks():
+                image[start:stop] = matrix @ probe
+            basis = qr(image, mode="economic", overwrite_a=True)[0]
+            mix = np.zeros((basis.shape[1], samples))
+            for start, stop, matrix in blocks():
+                mix += basis[start:stop].T @ matrix
+            left, values, right = svd(mix, full_matrices=False)
+            rank = int(np.count_nonzero(values > COMPRESSION * values[0]))
+            # the spectrum must have fallen well inside the probed width to trust the range
+            if rank <= min(largest, width - 8):
+                return np.ascontiguousarray(basis @ left[:, :rank]), (
+                    values[:rank, None] * right[:rank]
+                )
+            # singular values fall no faster than geometrically from here: hopeless cases end early
+            fall = np.log(max(values[-1] / values[0], COMPRESSION)) / len(values)
+            if width > largest or np.log(COMPRESSION) < largest * fall:
+                return None
+            width *= 2
 
 
 class DiscreteFunctional:
