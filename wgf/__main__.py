@@ -1,0 +1,6 @@
+"""``python -m wgf`` is the command ``wgf``."""
+
+from wgf.cli import main
+
+if __name__ == "__main__":
+    main()

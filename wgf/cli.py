@@ -1,0 +1,193 @@
+"""The command line: ``wgf run | compare | inspect | plot``, and `main` for solver scripts.
+
+Exit status: 0 done; 1 a file could not be read or written, or the user's own code failed; 2 bad
+input, with one line on standard error; 3 a numerical failure; 130 and 143 after SIGINT and
+SIGTERM.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from wgf import __version__, checks, runner
+
+METHODS = ("mesh", "particles", "both")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports its errors as all bad input is reported."""
+
+    def error(self, message):
+        message = " ".join(message.split())
+        raise checks.InputError(f"command line: {message}, see '{self.prog} --help'")
+
+
+def main(setup=None, argv=None):
+    """Run the command line and leave the process with the exit status.
+
+    Parameters
+    ----------
+    setup : callable, optional
+        The function of a solver script; without it the first argument is a command.
+    argv : list of str, optional
+        Arguments, by default those of the process.
+    """
+    sys.exit(status(setup, argv))
+
+
+def status(setup=None, argv=None):
+    """Run the command line and return the exit status; see `main`."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if setup is None:
+            _command(argv)
+        else:
+            _run_setup(setup, argv, pathlib.Path(sys.argv[0]).name)
+    except checks.InputError as error:
+        return _complain(error, 2)
+    except checks.NumericalError as error:
+        return _complain(error, 3)
+    except runner.Stopped as error:
+        return _complain(error, error.code)
+    except KeyboardInterrupt:
+        return _complain("interrupted before the run began", 130)
+    except OSError as error:
+        return _complain(_sentence(error), 1)
+    return 0
+
+
+def _complain(message, code):
+    print(f"wgf: error: {' '.join(str(message).split())}", file=sys.stderr)
+    return code
+
+
+def _sentence(error):
+    if error.filename is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}, check the path, its rights and the free space"
+
+
+def _command(argv):
+    parser = _Parser(
+        prog="wgf",
+        description="Wasserstein gradient flows as a density on a mesh and as particles.",
+    )
+    parser.add_argument("--version", action="version", version=f"wgf {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+
+    one = commands.add_parser(
+        "run",
+        help="run a solver script",
+        description="Run a solver script; 'wgf run SCRIPT --help' lists the script's options.",
+    )
+    one.add_argument("script", help="path of a solver script, such as solvers/spikes_2d.py")
+    one.add_argument("options", nargs="*", help="options of the script")
+
+    two = commands.add_parser("compare", help="compare two stored runs")
+    two.add_argument("a", help="directory of a run")
+    two.add_argument("b", help="directory of another run")
+    two.add_argument("--plot", metavar="FILE", help="draw the comparison into this file")
+
+    show = commands.add_parser("inspect", help="describe a stored run")
+    show.add_argument("run", help="directory of a run")
+
+    draw = commands.add_parser("plot", help="draw a stored run")
+    draw.add_argument("run", help="directory of a run")
+    draw.add_argument("--out", metavar="FILE", help="file of the figure (default RUN/figure.png)")
+
+    if argv[:1] == ["run"] and len(argv) > 1 and argv[1] not in ("-h", "--help"):
+        # a script's own options may look like anything, so they never meet this parser
+        if argv[1].startswith("-"):
+            raise checks.InputError(
+                f"command line: {argv[1]} stands before the script, write wgf run SCRIPT [options]"
+            )
+        _run_setup(runner.load_setup(argv[1]), argv[2:], f"wgf run {argv[1]}")
+        return
+    chosen = parser.parse_args(argv)
+    {"compare": _compare, "inspect": _inspect, "plot": _plot}[chosen.command](chosen)
+
+
+def _run_setup(setup, argv, prog):
+    """Read the options that the signature of `setup` and the runner define, and run."""
+    parser = _Parser(prog=prog, description=_first_paragraph(setup))
+    name = runner.script_name(setup)
+    own = _runner_options(parser, pathlib.Path("runs") / name)
+    parameters = runner.setup_parameters(setup)
+    for key, (default, note) in parameters.items():
+        if key in own:
+            # a script that declares one of the runner's options is given its value
+            parser.set_defaults(**{key: default})
+        else:
+            _add_option(parser, key, default, note)
+    values = vars(parser.parse_args(argv))
+    settings = argparse.Namespace(**{key: values[key] for key in own})
+    runner.run(setup, {key: values[key] for key in parameters}, settings)
+
+
+def _first_paragraph(setup):
+    text = setup.__globals__.get("__doc__") or setup.__doc__ or ""
+    return text.strip().split("\n\n")[0]
+
+
+def _runner_options(parser, out):
+    """Add the options that every script has and return their names."""
+    group = parser.add_argument_group("options of every script")
+    group.add_argument("--method", choices=METHODS, default="both", help="(default both)")
+    group.add_argument(
+        "--particles",
+        type=int,
+        metavar="M",
+        help="draw M particles from the start; 0 takes one a cell (default: the script's)",
+    )
+    group.add_argument("--seed", type=int, default=0, help="of the particles drawn (default 0)")
+    group.add_argument(
+        "--order", type=int, choices=(1, 2), help="of the finite volumes (default 2)"
+    )
+    group.add_argument("--out", default=str(out), help=f"directory of the run (default {out})")
+    group.add_argument("--overwrite", action="store_true", help="replace an existing run")
+    group.add_argument("--quiet", action="store_true", help="show no progress")
+    group.add_argument(
+        "--no-plot", dest="plot", action="store_false", help="draw no figure at the end"
+    )
+    return ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
+
+
+def _add_option(parser, key, default, note):
+    flag = "--" + key.replace("_", "-")
+    shown = "" if default is None else f" (default {default})"
+    text = (note + shown).strip().replace("%", "%%")
+    if isinstance(default, bool):
+        parser.add_argument(flag, default=default, action=argparse.BooleanOptionalAction, help=text)
+        return
+    if isinstance(default, tuple):
+        kind, count = type(default[0]), len(default)
+        parser.add_argument(flag, type=kind, nargs=count, default=default, help=text)
+        return
+    kind = str if default is None else type(default)
+    parser.add_argument(flag, type=kind, default=default, metavar=kind.__name__, help=text)
+
+
+def _open(path):
+    from wgf.store import open_run
+
+    return open_run(path)
+
+
+def _compare(chosen):
+    from wgf.comparison import compare
+
+    comparison = compare(_open(chosen.a), _open(chosen.b))
+    print(comparison)
+    if chosen.plot:
+        runner.draw(comparison, chosen.plot)
+        print(f"\n{chosen.plot}")
+
+
+def _inspect(chosen):
+    print(runner.describe(chosen.run, _open(chosen.run)))
+
+
+def _plot(chosen):
+    path = chosen.out or pathlib.Path(chosen.run) / "figure.png"
+    runner.draw(_open(chosen.run), path)
+    print(path)

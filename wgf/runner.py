@@ -1,0 +1,330 @@
+"""Runs a solver script: its `setup`, the mesh, the particles, the comparison.
+
+A `setup` returns a dictionary: `flow`, `start` (a density), `until`, `every` or `at`, and if
+wanted `methods` (by ``"mesh"`` and ``"particles"``), `particles` (the particles to start from, or
+how many to draw) and `report` (given the solutions by name, it returns a text).
+"""
+
+import contextlib
+import importlib.util
+import inspect
+import pathlib
+import re
+import shutil
+import signal
+import sys
+from types import SimpleNamespace
+
+from wgf import checks
+from wgf.progress import reporter
+
+KEYS = ("flow", "start", "until", "every", "at", "methods", "particles", "report")
+# everything that runs leave in their directory, whether of one side or of both
+OWN_FILES = (
+    "mesh",
+    "particles",
+    "comparison.png",
+    "snapshots",
+    "run.h5",
+    "manifest.jsonl",
+    "figure.png",
+)
+SIDES = {"mesh": ("mesh",), "particles": ("particles",), "both": ("mesh", "particles")}
+
+
+def load_setup(path):
+    """Return the function `setup` of the solver script at `path`.
+
+    Raises
+    ------
+    InputError
+        For a path that is no Python file and for a script without `setup`.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".py" or not path.is_file():
+        raise checks.InputError(
+            f"script: no Python file at {path}, give the path of a solver script"
+        )
+    # like `python script.py`: what lies beside the script can be imported
+    sys.path.insert(0, str(path.resolve().parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    setup = getattr(module, "setup", None)
+    if not callable(setup):
+        raise checks.InputError(
+            f"script: {path} defines no setup(), give a solver script such as those in solvers/"
+        )
+    return setup
+
+
+def script_name(setup):
+    """Return the name of the script that defines `setup`."""
+    return pathlib.Path(inspect.unwrap(setup).__code__.co_filename).stem
+
+
+def setup_parameters(setup):
+    """Return the parameters of `setup` as ``{name: (default, help)}``.
+
+    Raises
+    ------
+    InputError
+        For a parameter without a default, of which no option can be made.
+    """
+    notes = dict(re.findall(r"^ *(\w+) *: *[^\n]*\n {4,}([^\n]+)", setup.__doc__ or "", re.M))
+    found = {}
+    for name, parameter in inspect.signature(setup).parameters.items():
+        if parameter.default is parameter.empty:
+            raise checks.InputError(
+                f"script: the parameter {name} of setup() has no default, give it one"
+            )
+        found[name] = (parameter.default, notes.get(name, ""))
+    return found
+
+
+def build(setup, values):
+    """Return what `setup` describes as a namespace with every one of `KEYS`.
+
+    Raises
+    ------
+    InputError
+        For a result that is no such dictionary.
+    """
+    system = setup(**values)
+    if not isinstance(system, dict):
+        raise checks.InputTypeError(
+            f"script: setup() returned {type(system).__name__}, return a dictionary with "
+            f"{', '.join(KEYS)}"
+        )
+    unknown = sorted(set(system) - set(KEYS))
+    missing = [key for key in ("flow", "start", "until") if system.get(key) is None]
+    if unknown or missing:
+        trouble = f"an unknown entry {unknown[0]!r}" if unknown else f"no {missing[0]!r}"
+        raise checks.InputError(
+            f"script: setup() returned {trouble}, return a dictionary with {', '.join(KEYS)}"
+        )
+    return SimpleNamespace(**{key: system.get(key) for key in KEYS})
+
+
+class Stopped(Exception):
+    """The run ended early on a signal; `code` is the exit status the shell expects."""
+
+    def __init__(self, number, message):
+        super().__init__(message)
+        self.code = 128 + number
+
+
+class Signals:
+    """Turns the first SIGINT or SIGTERM into a wish to stop and lets the second one through."""
+
+    def __init__(self):
+        self.number = None
+
+    def _note(self, number, frame):
+        if self.number is not None:
+            raise Stopped(number, "stopped at once, the last step is lost")
+        self.number = number
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Watch for signals; the handlers found are put back."""
+        before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def prepare_out(out, overwrite):
+    """Refuse an `out` that holds something, unless it may be overwritten.
+
+    Only what a run writes is ever removed: a directory with anything else in it stays as it is.
+    """
+    out = pathlib.Path(out)
+    if out.exists() and not out.is_dir():
+        raise checks.InputError(f"out: {out} is a file, choose another path")
+    held = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if held and not overwrite:
+        raise checks.InputError(f"out: {out} exists, choose another path or add --overwrite")
+    foreign = sorted(held - set(OWN_FILES))
+    if foreign:
+        raise checks.InputError(
+            f"out: {out} holds {foreign[0]}, which no run wrote, choose another path"
+        )
+    return out
+
+
+def clear_out(out):
+    """Remove what earlier runs left in `out`."""
+    for name in OWN_FILES:
+        path = out / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def starts(system, settings):
+    """Return the start of every side asked for, by name."""
+    count = settings.particles
+    count = system.particles if count is None else count
+    found = {}
+    for side in SIDES[settings.method]:
+        if side == "mesh":
+            found[side] = system.start
+        elif count is None or isinstance(count, int):
+            count = checks.whole("particles", count or 0)
+            draw = system.start.sample
+            found[side] = draw(count, settings.seed) if count else system.start.quadrature()
+        else:
+            found[side] = count
+    return found
+
+
+def methods(system, settings, sides):
+    """Return the method of every side by name; None is the default of `wgf.solve`."""
+    found = {side: (system.methods or {}).get(side) for side in sides}
+    if settings.order is not None and "mesh" in found:
+        if found["mesh"] is not None:
+            raise checks.InputError(
+                f"order: the script solves the mesh with {found['mesh']!r}, leave --order out"
+            )
+        from wgf.eulerian import FiniteVolume
+
+        found["mesh"] = FiniteVolume(settings.order)
+    return found
+
+
+def run(setup, values, settings):
+    """Solve what `setup` describes, store it, and print what was found.
+
+    Parameters
+    ----------
+    setup : callable
+    values : dict
+        Arguments of `setup`.
+    settings : namespace
+        `method`, `particles`, `seed`, `order`, `out`, `overwrite`, `quiet`, `plot`.
+
+    Raises
+    ------
+    InputError
+        Before anything is written.
+    NumericalError
+        With the step and the last good snapshot.
+    Stopped
+        On SIGINT or SIGTERM, after the step in hand and a snapshot.
+    """
+    out = prepare_out(settings.out, settings.overwrite)
+    system = build(setup, values)
+    begin = starts(system, settings)
+    chosen = methods(system, settings, begin)
+    # what a solve would refuse must surface before anything is written or removed
+    from wgf.driver import default_method, output_times
+
+    output_times(system.until, system.every, system.at)
+    for side, start in begin.items():
+        (chosen[side] or default_method(system.flow, start)).prepare(system.flow, start)
+    if settings.overwrite:
+        clear_out(out)
+    solutions = {}
+    with Signals().watched() as signals:
+        for side, start in begin.items():
+            save = out / side if len(begin) > 1 else out
+            solutions[side] = _solve(system, side, start, chosen[side], save, settings, signals)
+    _conclude(system, solutions, out, settings)
+
+
+def _solve(system, side, start, method, save, settings, signals):
+    from wgf.driver import solve
+
+    show = None if settings.quiet else reporter(system.until, side)
+    steps = -1
+
+    def progress(row):
+        nonlocal steps
+        steps += 1
+        if show is not None:
+            show(row)
+
+    try:
+        solution = solve(
+            system.flow,
+            start,
+            system.until,
+            every=system.every,
+            at=system.at,
+            method=method,
+            save=save,
+            overwrite=settings.overwrite,
+            stop=lambda row: signals.number is not None,
+            progress=progress,
+        )
+    except checks.NumericalError as error:
+        raise checks.NumericalError(
+            f"{side}: {error} (step {steps + 1}, last good snapshot {_last_snapshot(save)})"
+        ) from error
+    finally:
+        if show is not None:
+            show.close()
+    if signals.number is not None and solution.status == "stopped":
+        raise Stopped(
+            signals.number,
+            f"{side}: stopped at t={solution.times[-1]:g} of {system.until:g}, "
+            f"last snapshot {_last_snapshot(save)}",
+        )
+    return solution
+
+
+def _last_snapshot(save):
+    files = sorted((save / "snapshots").glob("*.h5"))
+    return files[-1] if files else f"none in {save}"
+
+
+def _conclude(system, solutions, out, settings):
+    """Print report, comparison and the path of the figure, in this order."""
+    texts = []
+    if system.report is not None:
+        texts.append(str(system.report(solutions)))
+    comparison = None
+    if len(solutions) > 1:
+        from wgf.comparison import compare
+
+        comparison = compare(solutions["mesh"], solutions["particles"])
+        texts.append(str(comparison))
+    else:
+        texts.extend(describe(side, solution) for side, solution in solutions.items())
+    print("\n\n".join(text.rstrip("\n") for text in texts))
+    if settings.plot:
+        path = out / ("comparison.png" if comparison else "figure.png")
+        draw(comparison or next(iter(solutions.values())), path)
+        print(f"\n{path}")
+
+
+def draw(subject, path):
+    """Draw a comparison or a single run into the file at `path`."""
+    if hasattr(subject, "plot"):
+        subject.plot(path)
+    else:
+        from wgf import plot
+
+        plot.run(subject, path)
+
+
+def describe(title, solution):
+    """Return a run in a few lines: what, how far, and the last row of diagnostics."""
+    columns = solution.diagnostics
+    lines = [
+        f"{title}: {solution.final!r}",
+        f"  status     {solution.status}, {len(solution.times)} snapshots from t="
+        f"{solution.times[0]:g} to {solution.times[-1]:g}, {len(columns['t']) - 1} steps",
+    ]
+    for key in ("flow", "method"):
+        if key in solution.problem:
+            lines.append(f"  {key:<10} {solution.problem[key]}")
+    skipped = ("t", "dt", "rejected")
+    for name, column in columns.items():
+        if name not in skipped and len(column):
+            lines.append(f"  {name:<10} {column[-1]:.6g} (at the start {column[0]:.6g})")
+    return "\n".join(lines)
