@@ -5,6 +5,7 @@ import numpy as np
 from wgf import checks
 from wgf.flows import GradientFlow
 from wgf.measure import Density, Particles
+from wgf.progress import reporter
 from wgf.solution import Solution
 
 
@@ -81,7 +82,8 @@ def solve(
         Given the row of diagnostics (a dictionary) after each step; the run ends with a snapshot
         once it returns true.
     progress : True or callable, optional
-        True draws a bar; a callable is given each row of diagnostics.
+        True draws a bar, or prints lines where there is no terminal; a callable is given each
+        row of diagnostics.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def solve(
             f"start: the objective is {stepper.row['objective']} there, check the features"
         )
     keep = _Keeper(flow, start, method, save, overwrite)
-    report = _bar(times[-1]) if progress is True else progress
+    report = reporter(times[-1]) if progress is True else progress
     return _run(stepper, times, keep, stop, report or (lambda row: None))
 
 
@@ -182,19 +184,3 @@ class _Keeper:
         if self.writer is not None:
             self.writer.close("failed" if kind else self.solution.status)
         return False
-
-
-def _bar(until):
-    """Return a reporter that draws a progress bar over time."""
-    from tqdm import tqdm
-
-    form = "{l_bar}{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}{postfix}]"
-    bar = tqdm(total=float(until), bar_format=form)
-
-    def report(row):
-        bar.set_postfix_str(f"F={row['objective']:.6g}, dt={row['dt']:.2g}", refresh=False)
-        bar.update(row["t"] - bar.n)
-        if row["t"] >= until:
-            bar.close()
-
-    return report
