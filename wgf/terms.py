@@ -136,14 +136,12 @@ class _AxisTerm(LinearTerm):
 
 
 class L1(_AxisTerm):
-    """Non-smooth penalty ``strength ∫ sum_i |theta_i| dmu`` over the named axes."""
+    """Non-smooth penalty ``strength ∫ sum_i |theta_i| dmu`` over the named axes (default: all)."""
 
     name = "l1"
     smooth = False
 
-    def __init__(self, strength, axes):
-        if axes is None:
-            raise checks.InputTypeError('l1 axes: None given, name the axes, for example "w"')
+    def __init__(self, strength, axes=None):
         super().__init__(strength, axes)
 
     def profile(self, values):
