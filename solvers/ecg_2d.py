@@ -48,7 +48,7 @@ def beats(measure, apart=12, least=0.1):
     groups = np.split(kept, np.flatnonzero(np.diff(kept) > apart) + 1)
     rows = []
     for group in groups:
-        mine = (bins >= group[0]) & (bins <= group[-1])
+        mine = (bins > group[0] - apart / 2) & (bins < group[-1] + apart / 2)
         total = amplitude[mine].sum()
         rows.append((amplitude[mine] @ x[mine] / total, total))
     return np.array(rows)
@@ -92,7 +92,7 @@ def setup(
     mesh = wgf.Mesh(
         # a cell centre at w = 0, where the penalty gathers what explains nothing
         w=wgf.Axis(-(below + 0.5) * step, top, count),
-        x=wgf.Axis(0, len(samples), cells),
+        x=wgf.Axis(-1, len(samples) - 1, cells),
     )
     start = wgf.Density.uniform(mesh, w=(-1.5 * step, 1.5 * step))
 
