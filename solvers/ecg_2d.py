@@ -18,7 +18,7 @@ units in which a lone amplitude relaxes at the rate of the mass that carries it,
 import pathlib
 
 import numpy as np
-from scipy.signal import medfilt
+from scipy.ndimage import median_filter
 
 import wgf
 import wgf.cli
@@ -29,7 +29,7 @@ RECORD = pathlib.Path(__file__).resolve().parent.parent / "data" / "ecg.csv"
 def signal(path, window=201):
     """Return ``(samples, y, unit)``: the record less its running median, over its maximum."""
     samples, record = np.loadtxt(path, delimiter=",", skiprows=1, unpack=True)
-    pulse = record - medfilt(record, window)
+    pulse = record - median_filter(record, window, mode="nearest")
     return samples, pulse / pulse.max(), pulse.max()
 
 
