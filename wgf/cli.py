@@ -184,7 +184,9 @@ def _compare(chosen):
 
 
 def _inspect(chosen):
-    print(runner.describe(chosen.run, _open(chosen.run)))
+    from wgf.store import summary
+
+    print(summary(_open(chosen.run)))
 
 
 def _plot(chosen):

@@ -10,7 +10,6 @@ import importlib.util
 import inspect
 import pathlib
 import re
-import shutil
 import signal
 import sys
 from types import SimpleNamespace
@@ -19,16 +18,6 @@ from wgf import checks
 from wgf.progress import reporter
 
 KEYS = ("flow", "start", "until", "every", "at", "methods", "particles", "report")
-# everything that runs leave in their directory, whether of one side or of both
-OWN_FILES = (
-    "mesh",
-    "particles",
-    "comparison.png",
-    "snapshots",
-    "run.h5",
-    "manifest.jsonl",
-    "figure.png",
-)
 SIDES = {"mesh": ("mesh",), "particles": ("particles",), "both": ("mesh", "particles")}
 
 
@@ -136,10 +125,13 @@ class Signals:
                 signal.signal(number, handler)
 
 
-def prepare_out(out, overwrite):
-    """Refuse an `out` that holds something, unless it may be overwritten.
+def prepare_out(out, sides, overwrite):
+    """Return where each side is stored below `out`, and where the figure goes.
 
-    Only what a run writes is ever removed: a directory with anything else in it stays as it is.
+    Raises
+    ------
+    InputError
+        If `out` holds something, unless it may be overwritten and is what such a run leaves.
     """
     out = pathlib.Path(out)
     if out.exists() and not out.is_dir():
@@ -147,22 +139,23 @@ def prepare_out(out, overwrite):
     held = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if held and not overwrite:
         raise checks.InputError(f"out: {out} exists, choose another path or add --overwrite")
-    foreign = sorted(held - set(OWN_FILES))
+    if len(sides) == 1:
+        return {sides[0]: out}, out / "figure.png"
+    paths, figure = {side: out / side for side in sides}, out / "comparison.png"
+    foreign = sorted(held - {figure.name, *sides})
+    foreign += [side for side in sides if side in held and not _is_run(paths[side])]
     if foreign:
         raise checks.InputError(
-            f"out: {out} holds {foreign[0]}, which no run wrote, choose another path"
+            f"out: {out} holds {foreign[0]}, which no run of both sides leaves there, "
+            "choose another path"
         )
-    return out
+    return paths, figure
 
 
-def clear_out(out):
-    """Remove what earlier runs left in `out`."""
-    for name in OWN_FILES:
-        path = out / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def _is_run(path):
+    from wgf.store import is_run
+
+    return is_run(path)
 
 
 def starts(system, settings):
@@ -216,24 +209,25 @@ def run(setup, values, settings):
     Stopped
         On SIGINT or SIGTERM, after the step in hand and a snapshot.
     """
-    out = prepare_out(settings.out, settings.overwrite)
+    sides = SIDES[settings.method]
+    paths, figure = prepare_out(settings.out, sides, settings.overwrite)
     system = build(setup, values)
     begin = starts(system, settings)
-    chosen = methods(system, settings, begin)
-    # what a solve would refuse must surface before anything is written or removed
+    chosen = methods(system, settings, sides)
+    # what a solve would refuse must surface before anything is written
     from wgf.driver import default_method, output_times
 
     output_times(system.until, system.every, system.at)
     for side, start in begin.items():
         (chosen[side] or default_method(system.flow, start)).prepare(system.flow, start)
-    if settings.overwrite:
-        clear_out(out)
+    figure.unlink(missing_ok=True)
     solutions = {}
     with Signals().watched() as signals:
         for side, start in begin.items():
-            save = out / side if len(begin) > 1 else out
-            solutions[side] = _solve(system, side, start, chosen[side], save, settings, signals)
-    _conclude(system, solutions, out, settings)
+            solutions[side] = _solve(
+                system, side, start, chosen[side], paths[side], settings, signals
+            )
+    _conclude(system, solutions, paths, figure if settings.plot else None)
 
 
 def _solve(system, side, start, method, save, settings, signals):
@@ -282,24 +276,24 @@ def _last_snapshot(save):
     return files[-1] if files else f"none in {save}"
 
 
-def _conclude(system, solutions, out, settings):
-    """Print report, comparison and the path of the figure, in this order."""
-    texts = []
-    if system.report is not None:
-        texts.append(str(system.report(solutions)))
-    comparison = None
+def _conclude(system, solutions, paths, figure):
+    """Print report, comparison or summary, and the path of the figure, in this order."""
+    texts = [] if system.report is None else [str(system.report(solutions))]
     if len(solutions) > 1:
         from wgf.comparison import compare
 
-        comparison = compare(solutions["mesh"], solutions["particles"])
-        texts.append(str(comparison))
+        subject = compare(solutions["mesh"], solutions["particles"])
+        texts.append(str(subject))
     else:
-        texts.extend(describe(side, solution) for side, solution in solutions.items())
+        from wgf.store import open_run, summary
+
+        (path,) = paths.values()
+        subject = open_run(path)
+        texts.append(summary(subject))
     print("\n\n".join(text.rstrip("\n") for text in texts))
-    if settings.plot:
-        path = out / ("comparison.png" if comparison else "figure.png")
-        draw(comparison or next(iter(solutions.values())), path)
-        print(f"\n{path}")
+    if figure is not None:
+        draw(subject, figure)
+        print(f"\n{figure}")
 
 
 def draw(subject, path):
@@ -310,21 +304,3 @@ def draw(subject, path):
         from wgf import plot
 
         plot.run(subject, path)
-
-
-def describe(title, solution):
-    """Return a run in a few lines: what, how far, and the last row of diagnostics."""
-    columns = solution.diagnostics
-    lines = [
-        f"{title}: {solution.final!r}",
-        f"  status     {solution.status}, {len(solution.times)} snapshots from t="
-        f"{solution.times[0]:g} to {solution.times[-1]:g}, {len(columns['t']) - 1} steps",
-    ]
-    for key in ("flow", "method"):
-        if key in solution.problem:
-            lines.append(f"  {key:<10} {solution.problem[key]}")
-    skipped = ("t", "dt", "rejected")
-    for name, column in columns.items():
-        if name not in skipped and len(column):
-            lines.append(f"  {name:<10} {column[-1]:.6g} (at the start {column[0]:.6g})")
-    return "\n".join(lines)

@@ -1,0 +1,370 @@
+"""The command line: options from signatures, exit statuses, what is and is not written."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import wgf
+from wgf import cli, progress, runner
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+SCRIPT = '''"""A tiny regression."""
+
+import numpy as np
+import wgf
+import wgf.cli
+
+
+def setup(
+    *, cells=12, until=0.2, activation="tanh", l1=0.0, twice=False, mean=(0.3, 0.5), name=None
+):
+    """Return what to run.
+
+    Parameters
+    ----------
+    cells : int
+        Cells along both axes.
+    """
+    x = np.linspace(-1, 1, 5)
+    F = wgf.Risk(wgf.Neurons(x, activation), wgf.Squared(x if name is None else 0 * x))
+    if l1:
+        F = F + wgf.L1(l1, axes="a")
+    mesh = wgf.Mesh(a=wgf.Axis(-2, 2, cells), w=wgf.Axis(-2, 2, cells))
+    start = wgf.Density.normal(mesh, mean=mean, std=0.5)
+    methods = {"particles": wgf.RungeKutta()} if twice else None
+    return {"flow": wgf.GradientFlow(F), "start": start, "until": until, "every": 0.1,
+            "methods": methods, "report": lambda found: "sides " + " ".join(found)}
+
+
+if __name__ == "__main__":
+    wgf.cli.main(setup)
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory beside which the script lies."""
+    (tmp_path / "tiny.py").write_text(SCRIPT)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+def wgf_run(*options, script="../tiny.py"):
+    return cli.status(argv=["run", script, "--quiet", *options])
+
+
+def error_line(capsys):
+    """Return the one line of standard error without its head."""
+    text = capsys.readouterr().err
+    assert text.startswith("wgf: error: ") and text.count("\n") == 1 and text.endswith("\n")
+    assert "Traceback" not in text
+    return text[len("wgf: error: ") : -1]
+
+
+def test_both_sides_end_with_report_comparison_and_figure(folder, capsys):
+    assert wgf_run("--out", "out/a") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "sides mesh particles"
+    assert lines[-1] == os.path.join("out", "a", "comparison.png")
+    assert (folder / lines[-1]).stat().st_size > 1000
+    density, cloud = wgf.open_run("out/a/mesh"), wgf.open_run("out/a/particles")
+    np.testing.assert_array_equal(density.times, [0, 0.1, 0.2])
+    assert density.final.mesh.shape == (12, 12)
+    assert len(cloud.final.points) == 144
+    assert str(wgf.compare(density, cloud)) in "\n".join(lines)
+
+
+def test_default_directory_is_named_after_the_script(folder, capsys):
+    assert wgf_run("--method", "mesh", "--cells", "6", "--no-plot") == 0
+    assert wgf.open_run("runs/tiny").final.mesh.shape == (6, 6)
+    assert not list(folder.rglob("*.png"))
+
+
+def test_options_reach_setup_and_methods(folder):
+    assert wgf_run("--method", "particles", "--particles", "7", "--seed", "3", "--out", "p") == 0
+    start = wgf.open_run("p").snapshots[0]
+    mesh = wgf.Mesh(a=wgf.Axis(-2, 2, 12), w=wgf.Axis(-2, 2, 12))
+    drawn = wgf.Density.normal(mesh, mean=(0.3, 0.5), std=0.5).sample(7, seed=3)
+    np.testing.assert_array_equal(start.points, drawn.points)
+    assert wgf_run("--method", "mesh", "--order", "1", "--mean", "0", "-0.5", "--out", "m") == 0
+    run = wgf.open_run("m")
+    assert "order=1" in run.problem["method"]
+    assert run.snapshots[0].mean()[1] < -0.3
+
+
+def test_script_and_command_are_the_same_code(folder):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    options = ["--method", "mesh", "--cells", "8", "--quiet", "--no-plot", "--out", "script"]
+    done = subprocess.run(
+        [sys.executable, "../tiny.py", *options], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert wgf_run(*options[:-1], "command") == 0
+    one, two = wgf.open_run("script"), wgf.open_run("command")
+    np.testing.assert_array_equal(one.final.values, two.final.values)
+    again = subprocess.run(
+        [sys.executable, "../tiny.py", *options], capture_output=True, text=True, env=environment
+    )
+    assert again.returncode == 2
+    assert again.stderr.startswith("wgf: error: out: script exists")
+
+
+@pytest.mark.parametrize(
+    ("argv", "part"),
+    [
+        ([], "command"),
+        (["--frob"], "command"),
+        (["fly"], "fly"),
+        (["run"], "script"),
+        (["run", "--quiet", "../tiny.py"], "--quiet"),
+        (["run", "../none.py"], "../none.py"),
+        (["run", "."], "solver script"),
+        (["run", "../tiny.py", "--frob"], "--frob"),
+        (["run", "../tiny.py", "--cells", "many"], "many"),
+        (["run", "../tiny.py", "--cells", "0"], "cells: 0"),
+        (["run", "../tiny.py", "--until", "nan"], "until: nan"),
+        (["run", "../tiny.py", "--until", "-1"], "until: -1"),
+        (["run", "../tiny.py", "--mean", "99", "99"], "no mass"),
+        (["run", "../tiny.py", "--activation", "step"], "'step'"),
+        (["run", "../tiny.py", "--particles", "-1"], "particles: -1"),
+        (["run", "../tiny.py", "--seed", "-1", "--particles", "5"], "seed: -1"),
+        (["run", "../tiny.py", "--l1", "0.1", "--twice"], "l1 is not smooth"),
+        (["run", "../tiny.py", "--method", "magic"], "magic"),
+        (["run", "../tiny.py", "--order", "3"], "3"),
+        (["inspect", "../none"], "../none"),
+        (["inspect", ".."], ".."),
+        (["plot", "../none"], "../none"),
+        (["compare", "../none", "../none"], "../none"),
+    ],
+    ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_writes_nothing(folder, capsys, argv, part):
+    assert cli.status(argv=argv) == 2
+    message = error_line(capsys)
+    assert part in message
+    assert ", " in message
+    assert not list(folder.iterdir())
+
+
+def test_an_existing_directory_is_only_replaced_when_asked(folder, capsys):
+    assert wgf_run("--out", "out", "--method", "mesh", "--no-plot") == 0
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    assert wgf_run("--out", "out", "--cells", "5") == 2
+    assert "--overwrite" in error_line(capsys)
+    assert wgf_run("--out", "out", "--cells", "0", "--overwrite", "--method", "mesh") == 2
+    assert "cells: 0" in error_line(capsys)
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert wgf_run("--out", "out", "--overwrite") == 2
+    assert "both sides" in error_line(capsys)
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    options = ("--out", "out", "--method", "mesh", "--no-plot")
+    assert wgf_run(*options, "--cells", "5", "--overwrite") == 0
+    assert wgf.open_run("out").final.mesh.shape == (5, 5)
+
+
+def test_both_sides_are_replaced_together(folder):
+    assert wgf_run("--out", "out") == 0
+    before = sorted(p.name for p in (folder / "out").iterdir())
+    assert before == ["comparison.png", "mesh", "particles"]
+    assert wgf_run("--out", "out", "--cells", "5", "--overwrite") == 0
+    assert sorted(p.name for p in (folder / "out").iterdir()) == before
+    assert len(wgf.open_run("out/particles").final.points) == 25
+
+
+def test_a_directory_with_other_files_is_never_replaced(folder, capsys):
+    (folder / "thesis").mkdir()
+    (folder / "thesis" / "chapter.tex").write_text("precious")
+    assert wgf_run("--out", "thesis", "--overwrite") == 2
+    assert "chapter.tex" in error_line(capsys)
+    assert [p.name for p in folder.rglob("*")] == ["thesis", "chapter.tex"]
+    assert wgf_run("--out", "thesis/chapter.tex") == 2
+
+
+TROUBLE = '''"""Particles in a potential with trouble at 1."""
+
+import signal
+
+import numpy as np
+import wgf
+
+
+def slope(points):
+    if points.max() > 1:
+        {trouble}
+    return -np.ones_like(points)
+
+
+def setup(*, until=4.0):
+    F = wgf.Potential(lambda points: -points[:, 0], slope)
+    mesh = wgf.Mesh(x=wgf.Axis(0, 9, 9))
+    start = wgf.Density.uniform(mesh, x=(0, 1))
+    return {{"flow": wgf.GradientFlow(F), "start": start, "until": until, "every": 0.25}}
+'''
+
+
+@pytest.fixture
+def trouble(folder):
+    """Write a script that meets trouble at t = 0.5 and return its path."""
+
+    def write(code):
+        (folder.parent / "trouble.py").write_text(TROUBLE.format(trouble=code))
+        return "../trouble.py"
+
+    return write
+
+
+def test_nan_during_a_run_names_time_step_and_last_snapshot(trouble, capsys):
+    script = trouble("return np.nan * points")
+    assert wgf_run("--method", "particles", "--out", "out", script=script) == 3
+    message = error_line(capsys)
+    assert "t=" in message and "dt=" in message and "step " in message
+    last = sorted(pathlib.Path("out/snapshots").glob("*.h5"))[-1]
+    assert str(last) in message
+    run = wgf.open_run("out")
+    assert 0 < run.times[-1] < 1
+    assert run.status == "failed"
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_the_run_after_its_step(trouble, capsys, name, code):
+    script = trouble(
+        f"globals().setdefault('sent', signal.raise_signal(signal.{name})) if 'sent' not in "
+        "globals() else None"
+    )
+    assert wgf_run("--out", "out", "--method", "particles", script=script) == code
+    message = error_line(capsys)
+    assert "stopped at t=" in message
+    run = wgf.open_run("out")
+    assert run.status == "stopped"
+    assert f"t={run.times[-1]:g} " in message
+    assert 0.5 < run.times[-1] < 4
+    assert run.final.points.shape == (1, 1)
+
+
+def test_trouble_in_the_users_own_code_shows_itself(trouble):
+    script = trouble("raise ValueError('own trouble')")
+    with pytest.raises(ValueError, match="own trouble"):
+        wgf_run("--method", "particles", "--out", "out", script=script)
+
+
+def test_a_file_that_cannot_be_read_is_one_line(folder, capsys):
+    assert cli.status(argv=["run", str(ROOT / "solvers/ecg_2d.py"), "--data", "missing.csv"]) == 1
+    assert "missing.csv" in error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        ("x = 1", "setup()"),
+        ("def setup(*, cells): return {}", "cells"),
+        ("def setup(): return 3", "int"),
+        ("def setup(): return {'flow': 1}", "start"),
+        ("def setup(): return {'flow': 1, 'start': 1, 'until': 1, 'unitl': 2}", "unitl"),
+    ],
+)
+def test_a_script_that_is_none_is_refused(folder, capsys, body, part):
+    (folder.parent / "other.py").write_text(body)
+    assert wgf_run(script="../other.py") == 2
+    assert part in error_line(capsys)
+    assert not list(folder.iterdir())
+
+
+def test_inspect_compare_and_plot_read_stored_runs(folder, capsys):
+    assert wgf_run("--out", "out", "--no-plot") == 0
+    printed = capsys.readouterr().out
+    assert cli.status(argv=["inspect", "out/mesh"]) == 0
+    text = capsys.readouterr().out
+    assert "3 snapshots from t=0 to 0.2" in text and "objective" in text and "risk" in text
+    assert cli.status(argv=["compare", "out/mesh", "out/particles", "--plot", "c.png"]) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[-1] == "c.png"
+    assert text[: text.rindex("\nc.png")].strip() in printed
+    assert cli.status(argv=["plot", "out/mesh"]) == 0
+    assert cli.status(argv=["plot", "out/particles", "--out", "p.png"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["out/mesh/figure.png", "p.png"]
+    for path in ("c.png", "p.png", "out/mesh/figure.png"):
+        assert pathlib.Path(path).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys, wgf.cli\n"
+        "try: wgf.cli.main(argv=['--help'])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "heavy = {'numba', 'h5py', 'matplotlib', 'scipy', 'tqdm', 'mpi4py'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "inspect" in done.stdout
+
+
+def test_script_help_gives_types_defaults_and_notes(folder, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.status(argv=["run", "../tiny.py", "--help"])
+    assert left.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "A tiny regression." in text
+    assert "--cells int Cells along both axes. (default 12)" in text
+    assert "--no-twice" in text
+
+
+def test_a_setup_that_declares_a_runner_option_gets_its_value(folder):
+    text = SCRIPT.replace("name=None", "name=None, seed=5").replace("mean=mean", "mean=0.1 * seed")
+    (folder.parent / "seeded.py").write_text(text)
+    means = []
+    for out, options in (("a", ()), ("b", ("--seed", "1"))):
+        assert wgf_run("--method", "mesh", "--out", out, *options, script="../seeded.py") == 0
+        means.append(wgf.open_run(out).snapshots[0].mean()[0])
+    assert means[0] > 0.4 and means[1] < 0.2
+
+
+class _Terminal:
+    def __init__(self, terminal):
+        self.terminal = terminal
+        self.text = ""
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_progress_is_a_line_a_twentieth_and_a_bar_on_a_terminal():
+    for terminal in (False, True):
+        stream = _Terminal(terminal)
+        show = progress.reporter(2.0, "mesh", stream)
+        for t in np.linspace(0, 2, 401):
+            show({"t": t, "objective": 1 - t / 4, "dt": 0.005})
+        show.close()
+        assert "F=0.5, dt=0.005" in stream.text and "steps/s" in stream.text
+        if not terminal:
+            lines = stream.text.splitlines()
+            # the start and then every 5 %
+            assert len(lines) == 21
+            assert lines[10].startswith("mesh: t=1 of 2") and " s left" in lines[10]
+
+
+def test_signals_are_put_back_and_a_second_one_is_not_held():
+    import signal
+
+    before = signal.getsignal(signal.SIGTERM)
+    with runner.Signals().watched() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.number == signal.SIGTERM
+        with pytest.raises(runner.Stopped) as stopped:
+            signal.raise_signal(signal.SIGINT)
+        assert stopped.value.code == 130
+    assert signal.getsignal(signal.SIGTERM) is before
