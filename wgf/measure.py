@@ -297,9 +297,7 @@ class Particles:
                 "marginal: these particles have no named axes, give them a domain=Mesh(...)"
             )
         index = checks.positions_of("marginal", names, self.names)
-        return Particles(
-            self.points[:, list(index)], self.weights, domain=self.domain.sub(names)
-        )
+        return Particles(self.points[:, list(index)], self.weights, domain=self.domain.sub(names))
 
     def histogram(self, mesh):
         """Return the density of the particles' mass in the cells of `mesh`."""

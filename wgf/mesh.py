@@ -33,8 +33,7 @@ class Axis:
         self.periodic = bool(periodic)
         if not self.upper > self.lower:
             raise checks.InputError(
-                f"axis: upper {self.upper:g} is not above lower {self.lower:g}, "
-                "give lower < upper"
+                f"axis: upper {self.upper:g} is not above lower {self.lower:g}, give lower < upper"
             )
         self.length = self.upper - self.lower
         self.spacing = self.length / self.cells
@@ -172,9 +171,7 @@ class Mesh:
         return f"Mesh({', '.join(f'{n}={a}' for n, a in zip(self.names, self.axes))})"
 
     def __eq__(self, other):
-        return (
-            isinstance(other, Mesh) and self.names == other.names and self.axes == other.axes
-        )
+        return isinstance(other, Mesh) and self.names == other.names and self.axes == other.axes
 
     def __hash__(self):
         return hash((self.names, self.axes))

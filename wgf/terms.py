@@ -96,9 +96,7 @@ class LinearTerm(Term):
     linear = True
 
     def value_at(self, measure):
-        return float(
-            sum(w @ self.potential(p, measure.names) for p, w in measure.blocks())
-        )
+        return float(sum(w @ self.potential(p, measure.names) for p, w in measure.blocks()))
 
     def variation_at(self, measure, points, names):
         """Return ``V(points)``."""

@@ -234,7 +234,9 @@ class DiscreteFunctional:
         given = self.given_sum
         if not self.operators:
             nothing = np.zeros(self.shape[3])
-            kernels.first_variation(result, np.zeros(self.rows), nothing, profile, given, self.shape)
+            kernels.first_variation(
+                result, np.zeros(self.rows), nothing, profile, given, self.shape
+            )
             return
         for k, (operator, risk) in enumerate(zip(self.operators, self.functional.risks)):
             unit = operator.variation(risk.residual(outputs[k]))

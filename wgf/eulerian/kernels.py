@@ -198,7 +198,12 @@ def transport(
                     row_first(before, centre, after, xm, xi, xp, rate, share, net, out, lost)
             raise_to(peak, out)
             combine(
-                result[row * n : (row + 1) * n], base[row * n : (row + 1) * n], centre, net, dt, keep
+                result[row * n : (row + 1) * n],
+                base[row * n : (row + 1) * n],
+                centre,
+                net,
+                dt,
+                keep,
             )
         outflow[block] = peak.max()
         loss[block] = total(lost)
@@ -281,9 +286,7 @@ def row_products(density, given, shape, sums):
     blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
     for block in prange(blocks):
         for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
-            sums[row] = product(
-                density[row * n : (row + 1) * n], given[row * n : (row + 1) * n]
-            )
+            sums[row] = product(density[row * n : (row + 1) * n], given[row * n : (row + 1) * n])
 
 
 @njit(cache=True, parallel=True)

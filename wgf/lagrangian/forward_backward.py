@@ -11,7 +11,7 @@ from wgf.measure import Particles
 class ForwardBackward:
     """Forward step in the smooth part, exact flow (soft threshold) in the l1 penalty.
 
-    ``theta* = prox(theta - dt g(theta))`` and ``theta+ = prox(theta - dt (g(theta) + g(theta*))/2)``
+    ``theta* = prox(theta - dt g(theta))``, ``theta+ = prox(theta - dt/2 (g(theta) + g(theta*)))``
     with ``g`` the gradient of the smooth part: of order 2 away from kinks, and stationary exactly
     at the stationary points of the flow. The step follows the difference of the two, and stays
     below ``|theta* - theta| / |g(theta*) - g(theta)|``, the inverse of the curvature met: an error

@@ -85,9 +85,7 @@ def neuron_output(inputs, activation, bias, points, weights, partials):
         part = partials[block]
         part[:] = 0.0
         z = np.empty(inputs.shape[1])
-        for i in range(
-            block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)
-        ):
+        for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             neuron_arguments(inputs, points[i, 1:], bias, z)
             activate(z, activation)
             moment = weights[i] * points[i, 0]
@@ -103,9 +101,7 @@ def neuron_gradient(inputs, activation, bias, points, residual, result):
     for block in prange((m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK):
         z = np.empty(inputs.shape[1])
         slope = np.empty(inputs.shape[1])
-        for i in range(
-            block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)
-        ):
+        for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             neuron_arguments(inputs, points[i, 1:], bias, z)
             activate_with_slope(z, activation, residual, slope)
             result[i, 0] = product(z, residual)
@@ -126,9 +122,7 @@ def dirichlet_output(order, points, weights, partials):
     for block in prange(partials.shape[0]):
         part = partials[block]
         part[:] = 0.0
-        for i in range(
-            block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)
-        ):
+        for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             moment = weights[i] * points[i, 0]
             angle = 2.0 * math.pi * points[i, 1]
             turn_cosine, turn_sine = math.cos(angle), math.sin(angle)
@@ -148,9 +142,7 @@ def dirichlet_gradient(order, points, residual, result):
     """Fill ``result[i]`` with the gradient of ``w <residual, psi(x)>``, `residual` scaled."""
     m = points.shape[0]
     for block in prange((m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK):
-        for i in range(
-            block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)
-        ):
+        for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             angle = 2.0 * math.pi * points[i, 1]
             turn_cosine, turn_sine = math.cos(angle), math.sin(angle)
             cosine, sine = 1.0, 0.0
@@ -173,9 +165,7 @@ def gaussian_output(samples, std, points, weights, partials):
     for block in prange(partials.shape[0]):
         part = partials[block]
         part[:] = 0.0
-        for i in range(
-            block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)
-        ):
+        for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             moment = weights[i] * points[i, 0]
             x = points[i, 1]
             start = np.searchsorted(samples, x - GAUSSIAN_REACH * std)
@@ -190,9 +180,7 @@ def gaussian_gradient(samples, std, points, residual, result):
     """Fill ``result[i]`` with the gradient of ``w <residual, psi(. - x)>``, sorted samples."""
     m = points.shape[0]
     for block in prange((m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK):
-        for i in range(
-            block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)
-        ):
+        for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             x = points[i, 1]
             start = np.searchsorted(samples, x - GAUSSIAN_REACH * std)
             stop = np.searchsorted(samples, x + GAUSSIAN_REACH * std)

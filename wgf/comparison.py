@@ -1,0 +1,155 @@
+"""Comparison of two runs: distances of the marginals, objectives and model outputs over time."""
+
+import numpy as np
+
+from wgf import checks
+from wgf.distance import wasserstein_1, wasserstein_2
+from wgf.measure import Density
+
+FORMS = {"t": "{:.4g}", "objective_a": "{:.6f}", "objective_b": "{:.6f}"}
+
+
+def compare(a, b):
+    """Compare two runs of the same flow at their common times.
+
+    Parameters
+    ----------
+    a, b : Solution or stored run
+        Each of densities or of particles, along the same axes.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InputError
+        For runs along different axes or without a common time.
+    """
+    for what, run in (("a", a), ("b", b)):
+        if not hasattr(run, "snapshots") or not hasattr(run, "diagnostics"):
+            raise checks.InputTypeError(
+                f"compare {what}: {type(run).__name__} is no run, give what wgf.solve or "
+                "wgf.open_run returned"
+            )
+    return Comparison(a, b)
+
+
+class Comparison:
+    """What `compare` found.
+
+    Attributes
+    ----------
+    labels : (str, str)
+        What the two runs are: ``density``, ``particles``, or with a number if both are the same.
+    table : dict of arrays
+        One row a common time: ``t``, ``objective_a``, ``objective_b``, ``objective_gap`` (relative
+        difference), ``mass_a``, ``mass_b``, ``output_rms`` (root mean square of the difference of
+        the model outputs) and, for every axis, ``w1_<axis>`` and ``w2_<axis>``: the Wasserstein
+        distances of the marginals normalised to mass 1, in units of the axis, a cell being uniform
+        mass.
+    """
+
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+        self.names = _axes(a, b)
+        kinds = [
+            "density" if isinstance(run.snapshots[0], Density) else "particles" for run in (a, b)
+        ]
+        self.labels = tuple(
+            kinds if kinds[0] != kinds[1] else [f"{k} {i + 1}" for i, k in enumerate(kinds)]
+        )
+        times = _common_times(a.times, b.times)
+        rows = [self._row(i, j) for i, j in times]
+        self.table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+    def _row(self, i, j):
+        first, second = self.a.snapshots[i], self.b.snapshots[j]
+        time = float(self.a.times[i])
+        fa, fb = _objective(self.a, time), _objective(self.b, time)
+        scale = max(abs(fa), abs(fb), 1e-300)
+        row = {"t": time, "objective_a": fa, "objective_b": fb}
+        row.update(objective_gap=abs(fa - fb) / scale, mass_a=first.mass, mass_b=second.mass)
+        if self.a.outputs is not None and self.b.outputs is not None:
+            difference = self.a.outputs[i] - self.b.outputs[j]
+            row["output_rms"] = float(np.sqrt(np.mean(difference**2)))
+        for k, name in enumerate(self.names):
+            one, two = _marginal(first, k), _marginal(second, k)
+            period = _period(first, second, k)
+            row[f"w1_{name}"] = wasserstein_1(one, two, period)
+            row[f"w2_{name}"] = wasserstein_2(one, two, period)
+        return row
+
+    def plot(self, path=None):
+        """Draw objectives, densities with particles, fits and distances; see `wgf.plot`."""
+        from wgf import plot
+
+        return plot.comparison(self.a, self.b, self.labels, self.table, path)
+
+    def __str__(self):
+        first, second = self.labels
+        heads = {"t": "t", "objective_a": f"F {first}", "objective_b": f"F {second}"}
+        heads["objective_gap"] = "difference"
+        heads["output_rms"] = "output rms"
+        columns = []
+        for name, values in self.table.items():
+            if name in ("mass_a", "mass_b"):
+                continue
+            head = heads.get(name) or f"{name[:2].upper()}({name[3:]})"
+            form = FORMS.get(name, "{:.2e}")
+            cells = [form.format(value) for value in values]
+            width = max(len(head), *map(len, cells))
+            columns.append([head.rjust(width), *(cell.rjust(width) for cell in cells)])
+        lines = ["  ".join(row) for row in zip(*columns)]
+        lines.append(
+            "F: objective; difference: relative; output rms: of the model outputs; W1, W2: of the "
+            "marginals, in units of the axis"
+        )
+        return "\n".join(lines)
+
+
+def _axes(a, b):
+    names = []
+    for run in (a, b):
+        measure = run.snapshots[0]
+        found = measure.names or run.problem.get("axes")
+        names.append(tuple(found or [f"x{i + 1}" for i in range(measure.points.shape[1])]))
+    if names[0] != names[1]:
+        raise checks.InputError(
+            f"compare: the axes ({', '.join(names[0])}) and ({', '.join(names[1])}) differ, "
+            "compare runs of the same problem"
+        )
+    return names[0]
+
+
+def _common_times(first, second):
+    pairs = []
+    for i, t in enumerate(first):
+        near = np.flatnonzero(np.isclose(second, t, rtol=1e-9, atol=1e-12))
+        if len(near):
+            pairs.append((i, int(near[0])))
+    if not pairs:
+        raise checks.InputError(
+            f"compare: no common time, the first run ends at t={first[-1]:g} and the second at "
+            f"t={second[-1]:g}, run both with the same output times"
+        )
+    return pairs
+
+
+def _objective(run, time):
+    row = int(np.argmin(np.abs(run.diagnostics["t"] - time)))
+    return float(run.diagnostics["objective"][row])
+
+
+def _marginal(measure, k):
+    if isinstance(measure, Density):
+        return measure.marginal(measure.names[k])
+    return type(measure)(measure.points[:, k : k + 1], measure.weights)
+
+
+def _period(first, second, k):
+    for measure in (first, second):
+        if measure.domain is not None:
+            axis = measure.domain.axes[k]
+            return axis.length if axis.periodic else None
+    return None
