@@ -59,7 +59,13 @@ class _Bar(_Reporter):
         form = (
             "{desc}{percentage:3.0f}%|{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}{postfix}]"
         )
-        self.bar = tqdm(total=until, bar_format=form, desc=title, file=stream, dynamic_ncols=True)
+        self.bar = tqdm(
+            total=until,
+            bar_format=form,
+            desc=title and title + " ",
+            file=stream,
+            dynamic_ncols=True,
+        )
 
     def show(self, row):
         self.bar.set_postfix_str(self.describe(row), refresh=False)
