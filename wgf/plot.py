@@ -7,7 +7,7 @@ import numpy as np
 from wgf.measure import Density
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MAP = "viridis"
+MAP = "Blues"
 PANELS = 4
 STYLE = {
     "figure.dpi": 110,
@@ -86,17 +86,16 @@ def _sheet(pairs, shown, lower, path):
 
     with matplotlib.rc_context(STYLE):
         names = _names(pairs[0][1])
-        if len(names) > 1:
-            planes = list(itertools.combinations(range(len(names)), 2))[:3]
-        else:
-            planes = [(0,)]
-        rows = len(planes)
-        figure = Figure(figsize=(11, 2.7 * (rows + 1)))
-        grid = figure.add_gridspec(rows + 1, 12)
-        width = 12 // len(shown)
+        flat = len(names) == 1
+        planes = [(0,)] if flat else list(itertools.combinations(range(len(names)), 2))[:3]
+        figure = Figure(figsize=(11.5, 2.8 * len(planes) + 3.0))
+        upper, bottom = figure.subfigures(2, 1, height_ratios=[2.8 * len(planes), 3.0])
+        grid = upper.subplots(len(planes), len(shown), sharex="row", sharey="row", squeeze=False)
         for i, plane in enumerate(planes):
-            _measures(figure, grid, i, width, pairs, shown, plane, names)
-        lower([figure.add_subplot(grid[rows, 4 * k : 4 * k + 4]) for k in range(3)])
+            _measures(upper, grid[i], pairs, shown, plane, names)
+        for ax, t in zip(grid[0], shown):
+            ax.set_title(f"t = {t:.4g}")
+        lower(bottom.subplots(1, 3))
         if path is not None:
             figure.savefig(path)
     return figure
@@ -108,43 +107,37 @@ def _names(solution):
     return tuple(found or (f"x{i + 1}" for i in range(measure.points.shape[1])))
 
 
-def _measures(figure, grid, row, width, pairs, shown, plane, names):
+def _measures(figure, axes, pairs, shown, plane, names):
     """Draw one projection at every shown time, all panels on one colour scale."""
-    axes, image = [], None
     states = [[(label, s.at(t)) for label, s in pairs] for t in shown]
-    densities = [m for state in states for _, m in state if isinstance(m, Density)]
-    if len(plane) == 2:
-        marginals = [_projection(m, plane).values for m in densities]
-        limit = _colour_limit(marginals)
-        bounds = _bounds(states, plane)
-    for k, (t, state) in enumerate(zip(shown, states)):
-        ax = figure.add_subplot(grid[row, k * width : (k + 1) * width])
-        axes.append(ax)
-        if len(plane) == 1:
+    if len(plane) == 1:
+        for ax, state in zip(axes, states):
             _line_panel(ax, state, names[0])
-        else:
-            image = _plane_panel(ax, state, plane, limit, bounds) or image
-            ax.set_ylabel(names[plane[0]] if k == 0 else "")
-            ax.set_xlabel(names[plane[1]])
-        if row == 0:
-            ax.set_title(f"t = {t:.4g}")
+        axes[0].set_ylabel(f"mass per unit {names[0]}")
+        axes[0].legend()
+        return
+    densities = [m for state in states for _, m in state if isinstance(m, Density)]
+    norm = _colours([_projection(m, plane).values for m in densities])
+    bounds = _bounds(states, plane)
+    image = None
+    for ax, state in zip(axes, states):
+        image = _plane_panel(ax, state, plane, norm, bounds) or image
+        ax.set_xlabel(names[plane[1]])
+    axes[0].set_ylabel(names[plane[0]])
     if image is not None:
         unit = f"mass per unit {names[plane[0]]} × {names[plane[1]]}"
-        figure.colorbar(image, ax=axes, label=unit, pad=0.01, fraction=0.03, extend="max")
-    if row == 0 and len(pairs) > 1 and len(plane) == 2:
-        axes[0].plot([], [], "o", ms=3, color=COLOURS[1], label="particles")
-        if any(label.startswith("particles") for label, _ in pairs):
-            axes[0].legend(loc="upper left", labelcolor="white" if image else None)
+        figure.colorbar(image, ax=list(axes), label=unit, pad=0.01, extend="min")
+    if len(pairs) > 1 and any(label.startswith("particles") for label, _ in pairs):
+        axes[-1].plot([], [], "o", ms=3, color=COLOURS[1], label="particles")
+        axes[-1].legend(loc="upper right", handletextpad=0.2)
 
 
-def _colour_limit(marginals):
-    """Return a colour limit that a single overfull cell does not set alone."""
-    values = np.concatenate([m.ravel() for m in marginals]) if marginals else np.ones(1)
-    values = values[values > 0]
-    if not len(values):
-        return 1.0
-    top = values.max()
-    return min(top, max(np.quantile(values, 0.995), 1e-3 * top))
+def _colours(marginals):
+    """Return a logarithmic colour scale over the four decades below the largest value."""
+    from matplotlib.colors import LogNorm
+
+    top = max((m.max() for m in marginals), default=1.0)
+    return LogNorm(1e-4 * top, top)
 
 
 def _projection(measure, plane):
@@ -173,20 +166,19 @@ def _bounds(states, plane):
     return low - margin, high + margin
 
 
-def _plane_panel(ax, state, plane, limit, bounds):
+def _plane_panel(ax, state, plane, norm, bounds):
     image = None
-    for label, measure in state:
+    for _label, measure in state:
         if isinstance(measure, Density):
             shown = _projection(measure, plane)
             first, second = shown.mesh.axes
             image = ax.imshow(
-                shown.values,
+                np.maximum(shown.values, 0.1 * norm.vmin),
                 origin="lower",
                 aspect="auto",
                 extent=(second.lower, second.upper, first.lower, first.upper),
                 cmap=MAP,
-                vmin=0,
-                vmax=limit,
+                norm=norm,
                 interpolation="nearest",
             )
         else:
@@ -227,8 +219,6 @@ def _line_panel(ax, state, name):
                 label=label,
             )
     ax.set_xlabel(name)
-    ax.set_ylabel(f"mass per unit {name}")
-    ax.legend()
 
 
 def _time_axis(ax, times):
@@ -265,7 +255,7 @@ def _parts(ax, solution):
 
 
 def _dissipation(ax, pairs):
-    for (label, solution), colour in zip(pairs, COLOURS):
+    for (_label, solution), colour in zip(pairs, COLOURS):
         columns = solution.diagnostics
         positive = columns["dissipation"] > 0
         ax.plot(columns["t"][positive], columns["dissipation"][positive], color=colour)
@@ -283,8 +273,8 @@ def _distances(ax, table):
         )
     _time_axis(ax, table["t"])
     ax.set_yscale("log")
-    ax.set_ylabel("W1 of the marginals (axis units)")
-    ax.legend(title="along")
+    ax.set_ylabel("W1 of the marginals")
+    ax.legend(title="along (axis units)")
 
 
 def _fit(ax, pairs):
