@@ -137,9 +137,10 @@ class Mesh:
         for i, axis in enumerate(self.axes):
             column = points[..., i]
             if axis.periodic:
-                np.subtract(column, axis.lower, out=column)
-                np.mod(column, axis.length, out=column)
-                np.add(column, axis.lower, out=column)
+                outside = (column < axis.lower) | (column >= axis.upper)
+                wrapped = axis.lower + np.mod(column[outside] - axis.lower, axis.length)
+                # rounding may put a point on the upper end, which is the lower one
+                column[outside] = np.where(wrapped < axis.upper, wrapped, axis.lower)
             else:
                 np.clip(column, axis.lower, axis.upper, out=column)
         return points

@@ -1,0 +1,110 @@
+"""The house: imports point down, heavy packages stay in their rooms, starting is fast."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import wgf
+
+ROOT = pathlib.Path(wgf.__file__).parent
+FLOORS = [
+    {"checks"},
+    {"mesh"},
+    {"measure", "features", "losses", "distance", "signed"},
+    {"functional"},
+    {"terms", "energies"},
+    {"flows"},
+    {"eulerian", "lagrangian"},
+    {"solution", "progress"},
+    {"layout"},
+    {"store"},
+    {"driver"},
+    {"plot"},
+    {"comparison", "certificate", "baseline", "tangent"},
+    {"runner"},
+    {"cli"},
+    {"__main__"},
+]
+FLOOR = {room: height for height, floor in enumerate(FLOORS) for room in floor}
+ROOMS = {
+    "numba": ("eulerian/kernels.py", "lagrangian/kernels.py"),
+    "h5py": ("layout.py",),
+    "matplotlib": ("plot.py",),
+    "argparse": ("cli.py",),
+    "mpi4py": ("driver.py",),
+}
+
+
+def modules():
+    return [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
+
+
+def room(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """Return the dotted names that a module imports anywhere, functions included."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path):
+    here = room(path)
+    assert here in FLOOR, f"{here} stands on no floor: add it to FLOORS"
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "wgf" or len(parts) == 1 or parts[1] == "__version__":
+            continue
+        there = parts[1]
+        assert there in FLOOR, f"{path}: imports {name} through the package"
+        if there != here:
+            assert FLOOR[there] <= FLOOR[here], f"{path}: {here} imports {there}, which is above"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_heavy_packages_stay_in_their_rooms(package):
+    for path in modules():
+        where = str(path.relative_to(ROOT))
+        if any(name.split(".")[0] == package for name in imports(path)):
+            allowed = where in ROOMS[package] or (
+                package == "numba" and where.endswith("_kernels.py")
+            )
+            assert allowed, f"{where} imports {package}"
+
+
+def loaded_by(code):
+    """Return the modules loaded after running `code` in a fresh interpreter."""
+    script = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    return set(result.stdout.split("\n"))
+
+
+def test_import_is_light():
+    loaded = loaded_by("import wgf")
+    assert "wgf" in loaded
+    assert not loaded & {"numba", "h5py", "matplotlib", "scipy", "numpy", "argparse"}
+
+
+def test_help_is_light():
+    code = "import wgf.cli\ntry:\n    wgf.cli.main(argv=['--help'])\nexcept SystemExit:\n    pass"
+    loaded = loaded_by(code)
+    assert "wgf.cli" in loaded
+    assert not loaded & {"numba", "h5py", "matplotlib", "scipy"}
+
+
+def test_every_public_name_is_found_and_documented():
+    for name in wgf.__all__:
+        assert (getattr(wgf, name).__doc__ or "").strip(), name
+    with pytest.raises(AttributeError, match="nothing_here"):
+        _ = wgf.nothing_here
