@@ -95,9 +95,7 @@ def functionals(draw):
     if "potential" in wanted:
         slope = generator.normal(size=len(names))
         terms.append(
-            wgf.Potential(
-                lambda p: np.sin(p @ slope), lambda p: np.cos(p @ slope)[:, None] * slope
-            )
+            wgf.Potential(lambda p: np.sin(p @ slope), lambda p: np.cos(p @ slope)[:, None] * slope)
         )
     return wgf.Functional(terms), names
 

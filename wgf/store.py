@@ -53,8 +53,8 @@ class Writer:
     def __init__(
         self, path, problem=None, target=None, abscissa=None, overwrite=False, resume=False
     ):
-        self.path = pathlib.Path(path)
         self._lock = None
+        self.path = pathlib.Path(path)
         if resume:
             if not is_run(self.path):
                 raise checks.InputError(f"{self.path}: no run here, give the directory of a run")
@@ -78,16 +78,14 @@ class Writer:
 
     def _acquire(self):
         """Take the lock of the run; it is released when the process ends, however it ends."""
-        handle = open(self.path / "lock", "w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            raise checks.InputError(
-                f"{self.path}: another process writes to this run, wait for it or choose another "
-                "directory"
-            ) from None
-        self._lock = handle
+        self._lock = _lock(self.path)
+
+    def _release(self):
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    __del__ = _release
 
     def _clean(self):
         """Remove temporaries and anything after the last good snapshot of an unfinished run."""
@@ -166,8 +164,7 @@ class Writer:
             if self.entries:
                 self.index(status)
         finally:
-            self._lock.close()
-            self._lock = None
+            self._release()
 
     def __enter__(self):
         return self
@@ -374,6 +371,19 @@ def _now():
     return time.perf_counter()
 
 
+def _lock(path):
+    """Return an open handle that holds the lock of the run at `path`."""
+    handle = os.open(path / "lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise checks.InputError(
+            f"{path}: another process writes to this run, wait for it or choose another path"
+        ) from None
+    return handle
+
+
 def _make_room(path, overwrite):
     if not path.exists():
         return
@@ -386,13 +396,7 @@ def _make_room(path, overwrite):
         raise checks.InputError(f"{path}: holds {held[0]} and no run, choose another path")
     if not overwrite:
         raise checks.InputError(f"{path}: holds a run already, choose another path or overwrite it")
-    with open(path / "lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise checks.InputError(
-                f"{path}: another process writes to this run, wait for it or choose another path"
-            ) from None
+    os.close(_lock(path))
     shutil.rmtree(path / "snapshots")
     for name in ("run.h5", "manifest.jsonl", "lock", "figure.png"):
         (path / name).unlink(missing_ok=True)
