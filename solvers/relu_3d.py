@@ -26,7 +26,7 @@ def circle(angles):
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def setup(*, cells=48, until=60.0, every=3.0, samples=64, spread=0.25):
+def setup(*, cells=48, until=200.0, every=10.0, samples=64, spread=0.25):
     """Return what to run.
 
     Parameters

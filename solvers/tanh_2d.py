@@ -33,7 +33,7 @@ def setup(*, cells=128, until=10.0, every=0.5, samples=40, decay=1e-3):
     """
     x = np.linspace(-1, 1, samples)
     F = wgf.Risk(wgf.Neurons(x, "tanh"), wgf.Squared(np.sin(3 * x))) + wgf.Ridge(decay)
-    mesh = wgf.Mesh(a=wgf.Axis(-4, 4, cells), w=wgf.Axis(-6, 6, cells))
+    mesh = wgf.Mesh(a=wgf.Axis(-5, 5, cells), w=wgf.Axis(-5, 5, cells))
     start = wgf.Density.normal(mesh, mean=(0.3, 0.5), std=0.5)
     return {"flow": wgf.GradientFlow(F), "start": start, "until": until, "every": every}
 
