@@ -58,6 +58,7 @@ def solve(
     overwrite=False,
     stop=None,
     progress=None,
+    resume=False,
 ):
     """Solve a flow from a start until a time; the same call for a density and for particles.
 
@@ -84,6 +85,9 @@ def solve(
     progress : True or callable, optional
         True draws a bar, or prints lines where there is no terminal; a callable is given each
         row of diagnostics.
+    resume : bool
+        Continue the stored run at `save` after its last snapshot, with the same flow, start and
+        method: the result is, to the bit, that of the run that was never interrupted.
 
     Returns
     -------
@@ -105,22 +109,30 @@ def solve(
     for what, call in (("stop", stop), ("progress", None if progress is True else progress)):
         if call and not callable(call):
             raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
+    if resume and (save is None or overwrite):
+        raise checks.InputError(
+            f"resume: save={save!r} and overwrite={overwrite} do not go with it, give the "
+            "directory of the run to continue"
+        )
     stepper = method.prepare(flow, start)
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
         )
-    keep = _Keeper(flow, start, method, save, overwrite)
+    keep = _Keeper(flow, start, method, save, overwrite, resume)
+    if resume:
+        stepper = keep.continued(method, flow)
     report = reporter(times[-1]) if progress is True else progress
     return _run(stepper, times, keep, stop, report or (lambda row: None))
 
 
 def _run(stepper, times, keep, stop, report):
     with keep:
-        keep.row(stepper.row)
-        keep.snapshot(stepper)
+        if keep.steps < 0:
+            keep.row(stepper.row)
+            keep.snapshot(stepper)
         report(stepper.row)
-        for target in times[1:]:
+        for target in times[times > stepper.time]:
             while stepper.time < target:
                 left = target - stepper.time
                 row = stepper.advance(left)
@@ -140,7 +152,7 @@ def _run(stepper, times, keep, stop, report):
 class _Keeper:
     """Collects rows and snapshots in memory and, if asked, on disk."""
 
-    def __init__(self, flow, start, method, save, overwrite):
+    def __init__(self, flow, start, method, save, overwrite, resume):
         names = flow.functional.axis_names(start)
         problem = {
             "flow": repr(flow),
@@ -159,8 +171,36 @@ class _Keeper:
             from wgf.store import Writer
 
             self.writer = Writer(
-                save, problem=problem, target=target, abscissa=abscissa, overwrite=overwrite
+                save,
+                problem=problem,
+                target=target,
+                abscissa=abscissa,
+                overwrite=overwrite,
+                resume=resume,
             )
+
+    def continued(self, method, flow):
+        """Take over the stored run and return the stepper in its last state."""
+        from wgf.store import open_run
+
+        try:
+            run = open_run(self.writer.path)
+            for key, value in self.solution.problem.items():
+                if run.problem.get(key) != value:
+                    raise checks.InputError(
+                        f"resume: the {key} of the stored run was {run.problem.get(key)}, now it "
+                        f"is {value}, give the same problem or another directory"
+                    )
+            stepper = method.prepare(flow, run.final)
+            stepper.restore(run.restart())
+        except BaseException:
+            self.writer.release()
+            raise
+        solution = self.solution
+        solution.times, solution.outputs = run.times, run.outputs
+        solution.snapshots, solution.diagnostics = list(run.snapshots), run.diagnostics
+        self.steps = len(run.diagnostics["t"]) - 1
+        return stepper
 
     def row(self, row):
         for name, value in row.items():

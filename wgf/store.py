@@ -80,12 +80,13 @@ class Writer:
         """Take the lock of the run; it is released when the process ends, however it ends."""
         self._lock = _lock(self.path)
 
-    def _release(self):
+    def release(self):
+        """Give the lock back and leave everything as it is."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    __del__ = _release
+    __del__ = release
 
     def _clean(self):
         """Remove temporaries and anything after the last good snapshot of an unfinished run."""
@@ -164,7 +165,7 @@ class Writer:
             if self.entries:
                 self.index(status)
         finally:
-            self._release()
+            self.release()
 
     def __enter__(self):
         return self

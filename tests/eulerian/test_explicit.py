@@ -1,4 +1,4 @@
-"""The explicit mesh solver against exact solutions (order of accuracy) and its conservation laws."""
+"""The explicit mesh solver: exact solutions with their order of accuracy, conservation laws."""
 
 import numpy as np
 import pytest
