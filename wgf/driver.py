@@ -3,7 +3,7 @@
 import numpy as np
 
 from wgf import checks
-from wgf.flows import GradientFlow
+from wgf.flows import FisherRao, GradientFlow
 from wgf.measure import Density, Particles
 from wgf.progress import reporter
 from wgf.solution import Solution
@@ -11,8 +11,13 @@ from wgf.solution import Solution
 
 def default_method(flow, start):
     """Return the method that `solve` takes when none is given."""
-    checks.instance("flow", flow, GradientFlow)
+    checks.instance("flow", flow, (GradientFlow, FisherRao))
     checks.instance("start", start, (Density, Particles))
+    if isinstance(flow, FisherRao):
+        from wgf.eulerian import GrowthSplitting
+        from wgf.lagrangian import Conic
+
+        return GrowthSplitting() if isinstance(start, Density) else Conic()
     if isinstance(start, Density):
         from wgf.eulerian import FiniteVolume
 

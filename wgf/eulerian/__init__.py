@@ -1,5 +1,6 @@
 """Methods for densities: finite volumes on a mesh."""
 
 from wgf.eulerian.explicit import FiniteVolume
+from wgf.eulerian.growth import GrowthSplitting
 
-__all__ = ["FiniteVolume"]
+__all__ = ["FiniteVolume", "GrowthSplitting"]

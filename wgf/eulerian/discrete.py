@@ -60,6 +60,12 @@ class FeatureOperator:
                 )
         return matrix
 
+    def dense(self):
+        """Return the feature matrix of the rest cells, shape ``(rows, n)``."""
+        if self.matrix is None:
+            return self._rows(0, self.rows)
+        return self.matrix if self.mix is None else self.matrix @ self.mix
+
     def _blocks(self):
         """Yield ``(start, stop, matrix)``: everything at once if stored."""
         if self.matrix is not None:

@@ -41,7 +41,7 @@ class AdaptiveStepper(ParticleStepper):
             self.step = dt * min(4.0, factor) if rejected == 0 else min(dt, dt * factor)
         previous = self.dissipation
         self.time += dt
-        self.points = self.empirical.confine(points)
+        self.points = self._confine(points)
         self._enter(dt, previous, rejected)
         if not np.isfinite(self.row["objective"]):
             raise checks.NumericalError(
@@ -49,6 +49,9 @@ class AdaptiveStepper(ParticleStepper):
                 "features and potentials for overflow"
             )
         return self.row
+
+    def _confine(self, points):
+        return self.empirical.confine(points)
 
     def _velocity(self, points):
         empirical = self.empirical
