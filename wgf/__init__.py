@@ -18,6 +18,7 @@ _ROOMS = {
     "flows": ("GradientFlow", "FisherRao"),
     "eulerian": ("FiniteVolume", "GrowthSplitting",),
     "lagrangian": ("RungeKutta", "ForwardBackward", "Conic"),
+    "signed": ("amplitude_projection", "radial_projection", "flat_norm"),
     "solution": ("Solution",),
     "store": ("open_run",),
     "driver": ("solve",),

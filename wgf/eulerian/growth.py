@@ -1,9 +1,10 @@
 """Wasserstein-Fisher-Rao on a mesh: upwind transport and an implicit, exact-sign growth step."""
 
 import numpy as np
-from scipy.linalg import solve
+from scipy.linalg import cho_factor, cho_solve
 
 from wgf import checks
+from wgf.eulerian import kernels
 from wgf.eulerian.explicit import ROUND_OFF, SMALLEST_STEP, ExplicitStepper, FiniteVolume
 from wgf.flows import FisherRao
 from wgf.measure import Density
@@ -153,42 +154,43 @@ class GrowthStepper(ExplicitStepper):
         if rate == 0:
             return True
         linear = np.empty_like(self.potential)
-        operators, risks = self.discrete.operators, self.discrete.functional.risks
-        zero = [np.zeros_like(output) for output in self.outputs]
-        self._potential_of([np.zeros_like(z) for z in zero], linear)
-        if not operators:
+        self._linear_potential(linear)
+        if not self.discrete.operators:
             self.values *= np.exp(-rate * linear)
         else:
-            old = self.outputs
-            exponent = solve_growth(operators, risks, old, self.values, linear, rate)
-            if exponent is None:
-                return False
-            self.values *= np.exp(exponent)
-        if not np.isfinite(self.values).all():
-            return False
+            risks = self.discrete.functional.risks
+            while rate > 0:
+                # F decays in every part of the growth, however long; parts in which no mass
+                # grows by more than a factor of e^2 keep Newton's method quick
+                falling = -self.potential[self.values > 0].min(initial=0.0)
+                part = min(rate, 2.0 / max(falling, 1e-300))
+                exponent = None
+                while exponent is None:
+                    exponent = solve_growth(
+                        self.discrete.operators, risks, self.outputs, self.values, linear, part
+                    )
+                    part = part if exponent is not None else 0.25 * part
+                    if not part > 1e-12 * rate:
+                        return False
+                self.values *= np.exp(exponent)
+                self.outputs = self.discrete.outputs(self.values)
+                self.discrete.first_variation(self.outputs, self.potential)
+                rate = rate - part if part < rate else 0.0
         self.outputs = self.discrete.outputs(self.values)
         self.discrete.first_variation(self.outputs, self.potential)
-        return True
+        return bool(np.isfinite(self.values).all())
 
-    def _potential_of(self, residuals, result):
-        """Fill `result` with the linear terms plus the features against `residuals`."""
-        result[:] = 0.0
+    def _linear_potential(self, result):
+        """Fill `result` with the potential of the linear terms at the cell centres."""
         discrete = self.discrete
-        profiles = np.zeros(discrete.shape)
-        start = 0
-        for axis, n in enumerate(discrete.shape):
-            shape = [1] * 4
-            shape[axis] = n
-            profiles += discrete.profile_sum[start : start + n].reshape(shape)
-            start += n
-        result += profiles.ravel()
-        if discrete.given_sum.size:
-            result += discrete.given_sum
-        for operator, residual in zip(discrete.operators, residuals):
-            if residual.any():
-                result += np.multiply.outer(
-                    operator.amplitude, operator.variation(residual)
-                ).ravel()
+        kernels.first_variation(
+            result,
+            np.zeros(discrete.rows),
+            np.zeros(discrete.shape[3]),
+            discrete.profile_sum,
+            discrete.given_sum,
+            discrete.shape,
+        )
 
     def restart(self):
         return {**super().restart(), "dissipation": self.dissipation}
@@ -198,49 +200,71 @@ class GrowthStepper(ExplicitStepper):
         self.dissipation = float(saved["dissipation"])
 
 
-def solve_growth(operators, risks, outputs, values, linear, rate, tolerance=1e-13, most=60):
-    """Return the exponent ``-rate J*`` of the growth step, or None without convergence.
+def solve_growth(operators, risks, outputs, values, linear, rate):
+    """Return the exponent ``-rate J*`` of a growth step, or None without convergence.
 
-    Newton's method on the change of the model output ``d``: ``d = ∫ phi (exp(-rate J*) - 1) dnu``,
-    ``J* = V + <g(s, s + d), phi>`` with ``g`` the discrete gradient of the loss. The Jacobian is
-    ``1 + rate A D`` with ``A = ∫ phi phi^T exp(-rate J*) dnu`` and ``D`` half the curvature of the
-    loss in the middle. One risk only.
+    The change ``d`` of the model output solves ``d = ∫ phi (exp(-rate J*) - 1) dnu`` with
+    ``J* = V + <g(s, s + d), phi>`` and ``g`` the discrete gradient of the loss. One risk only.
     """
-    operator, risk, s = operators[0], risks[0], outputs[0]
-    matrix = operator.dense()
-    amplitude = operator.amplitude
-    scale = risk.scale
-    copies = values.reshape(len(amplitude), -1)
-    linear = linear.reshape(copies.shape)
+    equation = _GrowthEquation(operators[0], risks[0], outputs[0], values, linear)
+    return equation.solve(np.zeros_like(outputs[0]), rate)[1]
 
-    def evaluate(d):
-        gradient = risk.loss.discrete_gradient(scale * s, scale * (s + d)) / scale
-        exponent = -rate * (linear + np.multiply.outer(amplitude, matrix @ gradient))
-        exponent = np.minimum(exponent, 700.0)
-        change = copies * np.expm1(exponent)
-        return exponent, operator.volume * ((amplitude @ change) @ matrix)
 
-    d = np.zeros_like(s)
-    exponent, target = evaluate(d)
-    error = np.linalg.norm(target - d)
-    size = np.linalg.norm(s) + np.linalg.norm(target) * 0
-    for _ in range(most):
-        if error <= tolerance * (size + np.linalg.norm(d) + 1e-300):
-            return exponent.ravel()
-        weight = operator.volume * (amplitude**2 @ (copies * np.exp(exponent)))
-        gram = matrix.T @ (weight[:, None] * matrix)
-        half = 0.5 * risk.loss.curvature(scale * (s + 0.5 * d))
-        jacobian = np.eye(len(s)) + rate * gram * half
-        move = solve(jacobian, target - d)
-        damping = 1.0
-        while True:
-            trial, trial_target = evaluate(d + damping * move)
-            trial_error = np.linalg.norm(trial_target - d - damping * move)
-            if trial_error < error or damping < 1e-6:
-                break
-            damping *= 0.5
-        if not trial_error < error:
-            # round-off stalls the residual a little above the tolerance
-            return exponent.ravel() if error <= 1e-10 * (size + np.linalg.norm(d)) else None
-        d, exponent, target, error = d + damping * move, trial, trial_target, trial_error
-    return None
+class _GrowthEquation:
+    """Newton's method for the change of the model output in one growth step."""
+
+    def __init__(self, operator, risk, output, values, linear):
+        self.matrix = operator.dense()
+        self.amplitude = operator.amplitude
+        self.volume = operator.volume
+        self.risk = risk
+        self.output = output
+        self.copies = values.reshape(len(self.amplitude), -1)
+        self.linear = linear.reshape(self.copies.shape)
+
+    def potential(self, d):
+        """Return ``J*`` on the cells for a change ``d`` of the output."""
+        scale, s = self.risk.scale, self.output
+        gradient = self.risk.loss.discrete_gradient(scale * s, scale * (s + d)) / scale
+        return self.linear + np.multiply.outer(self.amplitude, self.matrix @ gradient)
+
+    def evaluate(self, d, rate):
+        """Return the exponent and the change of the output that it makes."""
+        # a trial of the line search may overshoot: bounded, it is merely rejected
+        exponent = np.minimum(-rate * self.potential(d), 300.0)
+        change = self.amplitude @ (self.copies * np.expm1(exponent))
+        return exponent, self.volume * (change @ self.matrix)
+
+    def solve(self, d, rate, tolerance=1e-13, most=60):
+        """Return ``(d, exponent)``, the exponent None without convergence.
+
+        The Jacobian is ``1 + rate A D`` with ``A = ∫ phi phi^T exp(-rate J*) dnu`` and ``D`` half
+        the curvature of the loss in the middle.
+        """
+        s, scale = self.output, self.risk.scale
+        exponent, target = self.evaluate(d, rate)
+        error = np.linalg.norm(target - d)
+        for _ in range(most):
+            size = np.linalg.norm(s) + np.linalg.norm(d) + 1e-300
+            if error <= tolerance * size:
+                return d, exponent.ravel()
+            weight = self.volume * (self.amplitude**2 @ (self.copies * np.exp(exponent)))
+            gram = self.matrix.T @ (weight[:, None] * self.matrix)
+            root = np.sqrt(0.5 * rate * self.risk.loss.curvature(scale * (s + 0.5 * d)))
+            # symmetric form of the Jacobian, positive definite however long the step
+            factor = cho_factor(np.eye(len(s)) + root[:, None] * gram * root)
+            residual = target - d
+            move = residual - gram @ (root * cho_solve(factor, root * residual))
+            damping = 1.0
+            while True:
+                trial = d + damping * move
+                trial_exponent, trial_target = self.evaluate(trial, rate)
+                trial_error = np.linalg.norm(trial_target - trial)
+                if trial_error < error or damping < 1e-8:
+                    break
+                damping *= 0.5
+            if not trial_error < error:
+                # round-off stalls the residual a little above the tolerance
+                return d, exponent.ravel() if error <= 1e-10 * size else None
+            d, exponent, target, error = trial, trial_exponent, trial_target, trial_error
+        return d, None

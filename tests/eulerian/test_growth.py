@@ -1,0 +1,113 @@
+"""Wasserstein-Fisher-Rao on the mesh: exact growth, decay for any step, the dissipation identity."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import wgf
+
+
+def circle_problem(cells, penalty=0.06):
+    filters = wgf.Filter.dirichlet(3)
+    truth = np.array([[0.6, 0.2], [-0.4, 0.55], [0.3, 0.8]])
+    y = filters.output(truth, np.ones(3))
+    functional = wgf.Risk(filters, wgf.Squared(y, weights=1 / penalty)) + wgf.L1(1.0, "w")
+    mesh = wgf.Mesh(w=wgf.Axis(-2, 2, 2), x=wgf.Axis(0, 1, cells, periodic=True))
+    return functional, mesh
+
+
+def test_growth_of_a_linear_functional_is_exact():
+    """F = ∫ V dnu: rho(t) = rho(0) exp(-4 growth V t), whatever the step."""
+    mesh = wgf.Mesh(x=wgf.Axis(-1, 1, 30))
+    potential = wgf.Potential(lambda p: np.sin(3 * p[:, 0]) + 0.2)
+    start = wgf.Density.normal(mesh, 0.0, 0.5)
+    flow = wgf.FisherRao(potential, growth=0.7, transport=0.0)
+    run = wgf.solve(flow, start, until=0.9, method=wgf.GrowthSplitting(step=0.4))
+    rate = 4 * 0.7 * 0.9 * (np.sin(3 * mesh.centers("x")) + 0.2)
+    # three steps, each exponential rounded once
+    assert np.allclose(run.final.values, start.values * np.exp(-rate), rtol=1e-14)
+
+
+def test_total_mass_against_the_logistic_equation():
+    """phi = 1, R = (s - y)^2 / 2: the mass obeys s' = -4 (s - y) s, a logistic equation."""
+    y, until = 2.0, 0.5
+    functional = wgf.Risk(
+        wgf.Features(lambda p: np.ones((len(p), 1))), wgf.Squared([y], weights=1.0)
+    )
+    mesh = wgf.Mesh(x=wgf.Axis(0, 1, 4))
+    start = wgf.Density(mesh, np.full(4, 0.3))
+    exact = y / (1 + (y / 0.3 - 1) * np.exp(-4 * y * until))
+    steps, errors = np.array([0.05, 0.025, 0.0125]), []
+    for step in steps:
+        method = wgf.GrowthSplitting(step=step)
+        run = wgf.solve(
+            wgf.FisherRao(functional, transport=0.0), start, until=until, method=method
+        )
+        errors.append(abs(run.final.mass - exact))
+    assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 1.9
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    step=st.sampled_from([1e-3, 1e-1, 1.0, 30.0, 1e3]),
+    transport=st.sampled_from([0.0, 1e-3, 1.0]),
+)
+def test_the_objective_never_rises(seed, step, transport):
+    """Growth alone takes any step; with transport the step is cut, never the law."""
+    functional, mesh = circle_problem(16)
+    generator = np.random.default_rng(seed)
+    values = generator.random(mesh.shape) * (generator.random(mesh.shape) < 0.7)
+    flow = wgf.FisherRao(functional, growth=generator.uniform(0.1, 2), transport=transport)
+    stepper = wgf.GrowthSplitting(step=step).prepare(flow, wgf.Density(mesh, values))
+    before = stepper.row["objective"]
+    for _ in range(4):
+        row = stepper.advance(step)
+        # F is of order 1 and known to a few units in its last place
+        assert row["objective"] <= before + 1e-13 * abs(before)
+        assert stepper.values.min() >= 0
+        if transport == 0:
+            assert row["dt"] == step and row["rejected"] == 0
+        before = row["objective"]
+
+
+def test_dissipation_identity():
+    """F(0) - F(t) = ∫∫ 4 growth J'^2 + transport |∇J'|^2 with a residual of order 2 in dt."""
+    functional, mesh = circle_problem(32)
+    start = wgf.Density(mesh, np.full(mesh.shape, 0.2))
+    steps, residuals = np.array([0.01, 0.005, 0.0025]), []
+    for step in steps:
+        flow = wgf.FisherRao(functional, growth=0.2, transport=1e-3)
+        run = wgf.solve(flow, start, until=0.2, method=wgf.GrowthSplitting(step=step))
+        columns = run.diagnostics
+        assert columns["dt"].max() <= step * (1 + 1e-12)
+        budget = np.sum(columns["dt"] * columns["dissipation"])
+        residuals.append(abs(columns["objective"][0] - columns["objective"][-1] - budget))
+    assert np.polyfit(np.log(steps), np.log(residuals), 1)[0] >= 1.8
+
+
+def test_spikes_reach_the_optimum_over_the_cells():
+    functional, mesh = circle_problem(64)
+    start = wgf.Density(mesh, np.full(mesh.shape, 0.05))
+    flow = wgf.FisherRao(functional, transport=1e-3)
+    run = wgf.solve(flow, start, until=150.0)
+    variation = functional.first_variation(run.final)
+    # optimality: J' >= 0 everywhere, 0 where there is mass
+    assert variation.min() >= -1e-4
+    assert abs(np.sum(variation * run.final.values) * mesh.cell_volume) <= 1e-6
+
+
+def test_refusals():
+    functional, mesh = circle_problem(8)
+    density = wgf.Density(mesh, np.ones(mesh.shape))
+    risk = functional.terms[0]
+    with pytest.raises(wgf.InputError, match="ridge is not homogeneous of degree 1"):
+        wgf.solve(wgf.FisherRao(risk + wgf.Ridge(1.0)), density, until=1.0)
+    wide = wgf.Mesh(w=wgf.Axis(-3, 3, 2), x=mesh.axes[1])
+    with pytest.raises(wgf.InputError, match="1.5 is no sign"):
+        wgf.solve(wgf.FisherRao(functional), wgf.Density(wide, np.ones(wide.shape)), until=1.0)
+    with pytest.raises(wgf.InputError, match="nothing to do"):
+        wgf.FisherRao(functional, growth=0, transport=0)
+    with pytest.raises(wgf.InputError, match="growth: -1"):
+        wgf.FisherRao(functional, growth=-1)
