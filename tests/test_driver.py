@@ -12,6 +12,11 @@ def problem(kind):
     risk = wgf.Risk(wgf.Neurons(x, "tanh"), wgf.Squared(np.sin(3 * x)))
     mesh = wgf.Mesh(a=wgf.Axis(-3, 3, 14), w=wgf.Axis(-3, 3, 16))
     start = wgf.Density.normal(mesh, (0.3, 0.5), 0.5)
+    if kind in ("growth", "conic"):
+        signs = wgf.Mesh(a=wgf.Axis(-2, 2, 2), w=mesh.axes[1])
+        begin = wgf.Density.uniform(signs, w=(-2, 1))
+        begin = begin if kind == "growth" else begin.sample(20, seed=1)
+        return wgf.FisherRao(risk + wgf.L1(1e-2, "a"), transport=0.1), begin, None
     if kind.startswith("mesh"):
         return wgf.GradientFlow(risk + wgf.L1(1e-2, "a")), start, wgf.FiniteVolume(int(kind[-1]))
     if kind == "smooth":
@@ -19,7 +24,7 @@ def problem(kind):
     return wgf.GradientFlow(risk + wgf.L1(1e-2, "a")), start.sample(30, seed=1), None
 
 
-KINDS = ["mesh1", "mesh2", "smooth", "nonsmooth"]
+KINDS = ["mesh1", "mesh2", "smooth", "nonsmooth", "growth", "conic"]
 
 
 def same(a, b):
@@ -124,6 +129,7 @@ def test_the_start_is_never_changed():
 def test_default_methods():
     from wgf.driver import default_method
 
-    for kind, name in zip(KINDS[1:], ("FiniteVolume", "RungeKutta", "ForwardBackward")):
+    names = ("FiniteVolume", "RungeKutta", "ForwardBackward", "GrowthSplitting", "Conic")
+    for kind, name in zip(KINDS[1:], names):
         flow, start, _ = problem(kind)
         assert type(default_method(flow, start)).__name__ == name

@@ -96,3 +96,22 @@ def test_relu_student_learns_the_teacher():
         assert last(solution) < 0.15 * solution.diagnostics["objective"][0]
     # conserved to round-off, for which 1e-13 is the bound of the finite volumes
     np.testing.assert_allclose(solutions["mesh"].diagnostics["mass"], 1.0, rtol=1e-13)
+
+
+def test_fisher_rao_1d_finds_the_signed_spikes():
+    solutions, _, _ = solve("fisher_rao_1d", cells=128, until=30.0)
+    # particles between the cells reach what no cell can: the excess falls with h^2
+    assert last(solutions["particles"]) == pytest.approx(0.855493, abs=1e-5)
+    assert 0 < last(solutions["mesh"]) - last(solutions["particles"]) < 2.5e-3
+
+
+def test_fisher_rao_2d_finds_three_sources():
+    solutions, _, script = solve("fisher_rao_2d", cells=32, until=40.0)
+    for solution in solutions.values():
+        points, weights = solution.final.points, solution.final.weights
+        for source, mass in zip(script.SOURCES, script.MASSES):
+            offset = (points - source + 0.5) % 1.0 - 0.5
+            near = (np.abs(offset) < 0.12).all(axis=1)
+            # the penalty takes 0.02 of each source; positions are known to a tenth of a cell
+            assert weights[near].sum() == pytest.approx(mass - 0.02, abs=0.01)
+            assert np.abs(weights[near] @ offset[near]).max() <= 0.004

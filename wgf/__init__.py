@@ -16,7 +16,10 @@ _ROOMS = {
     "functional": ("Functional", "Term"),
     "terms": ("Risk", "L1", "Ridge", "Potential", "LinearTerm"),
     "flows": ("GradientFlow", "FisherRao"),
-    "eulerian": ("FiniteVolume", "GrowthSplitting",),
+    "eulerian": (
+        "FiniteVolume",
+        "GrowthSplitting",
+    ),
     "lagrangian": ("RungeKutta", "ForwardBackward", "Conic"),
     "signed": ("amplitude_projection", "radial_projection", "flat_norm"),
     "solution": ("Solution",),

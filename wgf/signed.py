@@ -66,9 +66,7 @@ def radial_projection(measure):
     kept = (square > 0) & (weights > 0)
     if not kept.any():
         raise checks.InputError("radial projection: all mass is at the origin, nothing projects")
-    return Particles(
-        points[kept] / np.sqrt(square[kept])[:, None], (weights * square)[kept]
-    )
+    return Particles(points[kept] / np.sqrt(square[kept])[:, None], (weights * square)[kept])
 
 
 def difference(measure):

@@ -1,4 +1,4 @@
-"""Wasserstein-Fisher-Rao on the mesh: exact growth, decay for any step, the dissipation identity."""
+"""Wasserstein-Fisher-Rao on the mesh: exact growth, decay for any step, dissipation."""
 
 import numpy as np
 import pytest
@@ -41,9 +41,7 @@ def test_total_mass_against_the_logistic_equation():
     steps, errors = np.array([0.05, 0.025, 0.0125]), []
     for step in steps:
         method = wgf.GrowthSplitting(step=step)
-        run = wgf.solve(
-            wgf.FisherRao(functional, transport=0.0), start, until=until, method=method
-        )
+        run = wgf.solve(wgf.FisherRao(functional, transport=0.0), start, until=until, method=method)
         errors.append(abs(run.final.mass - exact))
     assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 1.9
 

@@ -37,6 +37,7 @@ class Conic:
         """Return a stepper for `flow` from the particles `start`."""
         checks.instance("conic flow", flow, FisherRao)
         checks.instance("conic start", start, Particles)
+        start = _signs(flow, start)
         flow.check(start)
         if not start.weights.min() > 0:
             raise checks.InputError(
@@ -50,6 +51,16 @@ class Conic:
             f"Conic(retraction={self.retraction!r}, step={self.step!r}, "
             f"tolerance={self.tolerance:g})"
         )
+
+
+def _signs(flow, start):
+    """Return the particles with amplitudes -1 and +1 if they were drawn within two such cells."""
+    domain = start.domain
+    if not flow.signed or domain is None or list(domain.axes[0].centers) != [-1.0, 1.0]:
+        return start
+    points = start.points.copy()
+    points[:, 0] = np.where(points[:, 0] > 0, 1.0, -1.0)
+    return Particles(points, start.weights, domain=domain)
 
 
 class _Stepper(AdaptiveStepper):
