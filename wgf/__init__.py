@@ -20,7 +20,7 @@ _ROOMS = {
         "FiniteVolume",
         "GrowthSplitting",
     ),
-    "lagrangian": ("RungeKutta", "ForwardBackward", "Conic"),
+    "lagrangian": ("RungeKutta", "ForwardBackward", "Conic", "GradientDescent"),
     "signed": ("amplitude_projection", "radial_projection", "flat_norm"),
     "solution": ("Solution",),
     "store": ("open_run",),
@@ -37,7 +37,7 @@ def __getattr__(name):
         value = getattr(importlib.import_module(f"wgf.{_HOME[name]}"), name)
         globals()[name] = value
         return value
-    if name in ("cli", "plot"):
+    if name in ("cli", "plot", "tangent"):
         return importlib.import_module(f"wgf.{name}")
     raise AttributeError(f"module 'wgf' has no attribute {name!r}")
 

@@ -1,0 +1,288 @@
+"""Gradient descent with all samples and a fixed step; matrix products for wide ReLU networks."""
+
+import numpy as np
+
+from wgf import checks
+from wgf.features import Neurons
+from wgf.flows import GradientFlow
+from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.measure import Particles
+
+# blocks of 16 MiB: on a busy machine every product waits for its slowest thread, so few are better
+BLOCK_ENTRIES = 1 << 21
+
+
+def row_blocks(rows, columns):
+    """Yield slices of rows of about ``BLOCK_ENTRIES`` numbers."""
+    step = max(16, BLOCK_ENTRIES // columns)
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+class RectifiedProducts:
+    """Output and gradient of ReLU neurons by one matrix product each.
+
+    The output leaves the activation pattern behind, one bit a neuron and sample, and that is all
+    the gradient needs: ``d/dw = a sum_k residual_k 1{w . x_k > 0} x_k``, and by homogeneity
+    ``d/da = w . (d/dw) / a``. The arguments ``w . x_k`` exist for one block of rows at a time.
+
+    Attributes
+    ----------
+    pattern : array of uint8, shape ``(m, ceil(n / 8))``
+        Signs at the points of the last `output`, packed.
+    """
+
+    def __init__(self, features):
+        inputs = features.inputs
+        if features.bias:
+            inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+        self.inputs = np.ascontiguousarray(inputs)
+        self.size = features.size
+        self.pattern = None
+        self._kept = None
+
+    def _blocks(self, rows):
+        return row_blocks(rows, max(self.inputs.shape))
+
+    def output(self, points, weights):
+        """Return ``sum_i weights_i a_i relu(w_i . x_k)`` and remember the pattern."""
+        self.pattern = np.empty((len(points), (self.size + 7) // 8), dtype=np.uint8)
+        total = np.zeros(self.size)
+        moments = points[:, 0] * weights
+        for rows in self._blocks(len(points)):
+            arguments, active, _ = self._buffers(rows)
+            np.matmul(points[rows, 1:], self.inputs.T, out=arguments)
+            np.greater(arguments, 0, out=active)
+            self.pattern[rows] = np.packbits(active, axis=1)
+            np.maximum(arguments, 0, out=arguments)
+            total += moments[rows] @ arguments
+        return total
+
+    def gradient(self, points, residual, result):
+        """Fill `result` with the gradient at the points of the last `output`."""
+        for rows in self._blocks(len(points)):
+            slope, _, product = self._buffers(rows)
+            active = np.unpackbits(self.pattern[rows], axis=1, count=self.size)
+            np.multiply(active.view(np.int8), residual, out=slope)
+            np.matmul(slope, self.inputs, out=product)
+            np.einsum("ij,ij->i", product, points[rows, 1:], out=result[rows, 0])
+            np.multiply(product, points[rows, :1], out=result[rows, 1:])
+
+    def _buffers(self, rows):
+        """Return arrays of a block's rows: samples, their signs, coordinates.
+
+        Kept between calls: fresh memory of this size costs more than what is computed in it.
+        """
+        count = rows.stop - rows.start
+        if self._kept is None or len(self._kept[0]) < count:
+            n, d = self.inputs.shape
+            self._kept = (
+                np.empty((count, n)),
+                np.empty((count, n), dtype=bool),
+                np.empty((count, d)),
+            )
+        return [kept[:count] for kept in self._kept]
+
+    def flipped(self, pattern):
+        """Return the share of signs in which `pattern` differs from the current one."""
+        count = 0
+        for rows in self._blocks(len(pattern)):
+            count += int(np.unpackbits(self.pattern[rows] ^ pattern[rows]).sum(dtype=np.int64))
+        return count / (len(pattern) * self.size)
+
+
+class GradientDescent:
+    """Gradient descent ``theta_i+ = theta_i - step ∇F'(mu)(theta_i)`` with all samples.
+
+    Parameters
+    ----------
+    step : float
+        Fixed step in the time of the flow; the last one before an output time is cut to land on it.
+
+    Notes
+    -----
+    Time is that of ``theta_i' = -∇F'(mu)(theta_i)``. For particles of weight ``1/m``, frozen
+    amplitudes ``a = ±1`` and ``F = Risk(Neurons(x, "relu"), Squared(y, weights=1), scale=sqrt(m))``
+    this is ``w_r+ = w_r - step ∂L/∂w_r`` with ``L = 1/2 sum_k (u_k - y_k)^2`` and
+    ``u = m^{-1/2} sum_r a_r relu(w_r . x)``, and ``F = L / m``: the algorithm of Du, Zhai, Poczos &
+    Singh 2018, section 3, with the same step.
+
+    Beside the usual columns a run reports ``moved``, the largest distance of a particle from its
+    start, and for ReLU neurons ``flipped``, the share of the signs of ``w_r . x_k`` that are not
+    those of the start. ReLU neurons cost two matrix products a step and, beyond the particles,
+    their gradient, two bits a particle and sample, and a few blocks of 16 MiB. The sums over the
+    particles are made by the linear algebra library and may differ by round-off with its number
+    of threads.
+    """
+
+    needs = "particles and a smooth functional"
+
+    def __init__(self, step):
+        self.step = checks.number("gradient descent step", step, above=0)
+
+    def prepare(self, flow, start):
+        """Return a stepper for `flow` from the particles `start`."""
+        checks.instance("gradient descent flow", flow, GradientFlow)
+        checks.instance("gradient descent start", start, Particles)
+        for name, term in zip(flow.functional.part_names, flow.functional.terms):
+            if not term.smooth:
+                raise checks.InputError(
+                    f"gradient descent: the term {name} is not smooth and this method needs its "
+                    f"gradient, use wgf.ForwardBackward(step={self.step:g})"
+                )
+        return _Stepper(self, flow, start)
+
+    def __repr__(self):
+        return f"GradientDescent({self.step:g})"
+
+
+class _Batch(EmpiricalFunctional):
+    """The functional of the particles, evaluated in place: gradients go into a given array."""
+
+    def __init__(self, flow, start):
+        super().__init__(flow, start)
+        self.products = [
+            RectifiedProducts(risk.features) if _rectified(risk.features) else product
+            for risk, product in zip(self.functional.risks, self.products)
+        ]
+
+    @property
+    def rectified(self):
+        """The first products of ReLU neurons, or None."""
+        return next((p for p in self.products if isinstance(p, RectifiedProducts)), None)
+
+    def fill_gradient(self, points, outputs, result):
+        """Fill `result` with the gradient of the first variation."""
+        filled = False
+        for product, risk, output in zip(self.products, self.functional.risks, outputs):
+            residual = risk.residual(output)
+            if not isinstance(product, RectifiedProducts):
+                part = product.gradient(points, residual)
+            elif filled:
+                part = np.empty_like(points)
+                product.gradient(points, residual, part)
+            else:
+                product.gradient(points, residual, result)
+                filled = True
+                continue
+            if filled:
+                result += part
+            else:
+                result[...] = part
+                filled = True
+        if not filled:
+            result[...] = 0.0
+        for term in self.functional.terms:
+            if not term.composed:
+                result += term.gradient_at(None, points, self.names)
+
+    def dissipation(self, points, gradient):
+        total, square = 0.0, None
+        for rows in row_blocks(*points.shape):
+            count = rows.stop - rows.start
+            square = np.empty((count, points.shape[1])) if square is None else square[:count]
+            np.square(gradient[rows], out=square)
+            total += float(self.weights[rows] @ (square @ self.mobility))
+        return total
+
+
+def _rectified(features):
+    return isinstance(features, Neurons) and features.activation == "relu"
+
+
+class _Stepper:
+    """One run of `GradientDescent`: the particles and what their diagnostics need."""
+
+    def __init__(self, method, flow, start):
+        self.method = method
+        self.empirical = _Batch(flow, start)
+        self.origin = self.empirical.confine(start.points)
+        self.points = self.origin.copy()
+        self.gradient = np.empty_like(self.points)
+        self.time = 0.0
+        self.first_pattern = None
+        self._enter(0.0, None)
+
+    def _enter(self, dt, previous):
+        """Evaluate output, gradient and diagnostics of the current points."""
+        empirical = self.empirical
+        self.outputs = empirical.outputs(self.points)
+        parts = empirical.parts(self.points, self.outputs)
+        empirical.fill_gradient(self.points, self.outputs, self.gradient)
+        self.dissipation = empirical.dissipation(self.points, self.gradient)
+        mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)
+        self.row = {"t": self.time, "dt": dt, "mass": float(empirical.weights.sum())}
+        self.row["objective"] = float(sum(parts.values()))
+        self.row.update(parts)
+        self.row.update(dissipation=mean, rejected=0, moved=self._moved())
+        rectified = empirical.rectified
+        if rectified is not None:
+            if self.first_pattern is None:
+                self.first_pattern = rectified.pattern
+            self.row["flipped"] = rectified.flipped(self.first_pattern)
+
+    def _moved(self):
+        """Return the largest distance of a particle from its start, the short way on periods."""
+        largest = 0.0
+        domain = self.empirical.domain
+        for rows in row_blocks(*self.points.shape):
+            shift = self.points[rows] - self.origin[rows]
+            if domain is not None:
+                for k, axis in enumerate(domain.axes):
+                    if axis.periodic:
+                        shift[:, k] -= axis.length * np.round(shift[:, k] / axis.length)
+            largest = max(largest, float(np.einsum("ij,ij->i", shift, shift).max()))
+        return largest**0.5
+
+    def advance(self, limit):
+        """Make one step of at most `limit` and return its row of diagnostics.
+
+        Raises
+        ------
+        NumericalError
+            If the functional is not finite after the step.
+        """
+        # a remainder that differs from the step by accumulated rounding is one step
+        dt = limit if limit <= self.method.step * (1 + 1e-9) else self.method.step
+        factor = -dt * self.empirical.mobility
+        for rows in row_blocks(*self.points.shape):
+            self.gradient[rows] *= factor
+            self.points[rows] += self.gradient[rows]
+        self.points = self.empirical.confine(self.points)
+        self.time += dt
+        self._enter(dt, self.dissipation)
+        if not np.isfinite(self.row["objective"]):
+            raise checks.NumericalError(
+                f"gradient descent: the objective is {self.row['objective']} at t={self.time:g} "
+                f"with the step {self.method.step:g}, take a shorter one"
+            )
+        return self.row
+
+    @property
+    def measure(self):
+        """The current particles (a copy)."""
+        return Particles(self.points.copy(), self.empirical.weights, domain=self.empirical.domain)
+
+    @property
+    def output(self):
+        """Model output of the first risk, or None."""
+        return self.outputs[0] if self.outputs else None
+
+    def restart(self):
+        """Return everything but the particles that a bit-identical continuation needs."""
+        return {
+            "time": self.time,
+            "origin": self.origin,
+            **{f"row_{name}": value for name, value in self.row.items()},
+        }
+
+    def restore(self, saved):
+        """Continue from what `restart` returned, the particles being the start."""
+        self.time = float(saved["time"])
+        self.origin = np.array(saved["origin"])
+        rectified = self.empirical.rectified
+        if rectified is not None:
+            current = rectified.pattern
+            rectified.output(self.origin, self.empirical.weights)
+            self.first_pattern, rectified.pattern = rectified.pattern, current
+        self.row = {name: float(saved[f"row_{name}"]) for name in self.row}
