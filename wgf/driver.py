@@ -22,8 +22,10 @@ def default_method(flow, start):
         from wgf.eulerian import FiniteVolume
 
         return FiniteVolume()
-    from wgf.lagrangian import ForwardBackward, RungeKutta
+    from wgf.lagrangian import ForwardBackward, Langevin, RungeKutta
 
+    if any(term.local for term in flow.functional.terms):
+        return Langevin()
     return RungeKutta() if flow.functional.smooth else ForwardBackward()
 
 

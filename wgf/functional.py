@@ -17,6 +17,10 @@ class Term:
         Whether the term is ``∫ V dmu``; it then gives `potential` and, if smooth, `slope`.
     composed : bool
         Whether the term depends on the measure through a model output, as `wgf.Risk` does.
+    local : bool
+        Whether the term is ``∫ U(rho)`` of a density, as `wgf.Entropy` is.
+    pairwise : bool
+        Whether the term is ``1/2 ∫∫ W dmu dmu``; it then gives `potential` on a mesh.
     smooth : bool
         Whether the first variation is differentiable in the point; if not, `kink` gives the
         strength of the absolute value for every axis.
@@ -30,6 +34,8 @@ class Term:
     name = "term"
     linear = False
     composed = False
+    local = False
+    pairwise = False
     smooth = True
 
     def check(self, names):

@@ -2,5 +2,6 @@
 
 from wgf.eulerian.explicit import FiniteVolume
 from wgf.eulerian.growth import GrowthSplitting
+from wgf.eulerian.implicit import ImplicitFiniteVolume
 
-__all__ = ["FiniteVolume", "GrowthSplitting"]
+__all__ = ["FiniteVolume", "GrowthSplitting", "ImplicitFiniteVolume"]

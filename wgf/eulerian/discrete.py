@@ -194,6 +194,11 @@ class DiscreteFunctional:
                 self.axis_terms.append((name, self._profile(term)))
             elif term.linear:
                 self.given[name] = self._given(term)
+        terms = functional.terms
+        entropies = [term for term in terms if term.local and hasattr(term, "strength")]
+        self.powers = [term for term in entropies if hasattr(term, "exponent") and term.strength]
+        self.diffusion = sum(t.strength for t in entropies if not hasattr(t, "exponent"))
+        self.pairs = [term for term in terms if term.pairwise]
         count = len(self.axis_terms)
         self.profiles = np.zeros((count, sum(self.shape)))
         for k, (_, profile) in enumerate(self.axis_terms):
@@ -232,10 +237,46 @@ class DiscreteFunctional:
         for name, term in zip(self.functional.part_names, self.functional.terms):
             if term.composed:
                 found[name] = term.value_of(outputs[self.functional.risks.index(term)])
+            elif term.local:
+                found[name] = float(np.sum(term.energy(values))) * volume
+            elif term.pairwise:
+                around = term.potential(self.mesh, values)
+                found[name] = 0.5 * float(np.sum(values * around)) * volume
         return float(sums[0]), {n: float(found[n]) for n in self.functional.part_names}
 
+    def gap(self, values, outputs):
+        """Return a bound on ``F - min F`` over the densities of the same mass if F is convex.
+
+        ``<F'(mu), mu> - mass min F'(mu)``, infinite while cells that diffusion fills are empty.
+        """
+        variation = np.empty(self.mesh.cells)
+        self.first_variation(outputs, variation)
+        self.add_nonlinear(values, variation)
+        if self.diffusion:
+            with np.errstate(divide="ignore"):
+                variation += self.diffusion * np.log(values)
+        lowest = variation.min()
+        if not np.isfinite(lowest):
+            return np.inf
+        return float(np.sum(values * (variation - lowest))) * self.mesh.cell_volume
+
+    def add_nonlinear(self, values, result):
+        """Add the first variations of power entropies and interactions to `result`.
+
+        That of the entropy is left out: it belongs to the flux.
+        """
+        for term in self.powers:
+            result += term.slope(values)
+        for term in self.pairs:
+            result += term.potential(self.mesh, values)
+
     def first_variation(self, outputs, result):
-        """Fill `result` (flat) with ``F'(mu)`` at the cell centres."""
+        """Fill `result` (flat) with ``F'(mu)`` of risks and potentials at the cell centres."""
+        risks = self.functional.risks
+        self.variation_of([risk.residual(s) for risk, s in zip(risks, outputs)], result)
+
+    def variation_of(self, residuals, result):
+        """Fill `result` with the first variation, the residual of every risk being given."""
         profile = self.profile_sum
         given = self.given_sum
         if not self.operators:
@@ -244,8 +285,8 @@ class DiscreteFunctional:
                 result, np.zeros(self.rows), nothing, profile, given, self.shape
             )
             return
-        for k, (operator, risk) in enumerate(zip(self.operators, self.functional.risks)):
-            unit = operator.variation(risk.residual(outputs[k]))
+        for k, (operator, residual) in enumerate(zip(self.operators, residuals)):
+            unit = operator.variation(residual)
             target = result if k == 0 else np.empty_like(result)
             kernels.first_variation(target, operator.amplitude, unit, profile, given, self.shape)
             if k == 0:

@@ -3,6 +3,7 @@
 from wgf.lagrangian.conic import Conic
 from wgf.lagrangian.forward_backward import ForwardBackward
 from wgf.lagrangian.gradient_descent import GradientDescent
+from wgf.lagrangian.langevin import Langevin
 from wgf.lagrangian.runge_kutta import RungeKutta
 
-__all__ = ["Conic", "ForwardBackward", "GradientDescent", "RungeKutta"]
+__all__ = ["Conic", "ForwardBackward", "GradientDescent", "Langevin", "RungeKutta"]

@@ -6,6 +6,7 @@ inputs of many coordinates these are matrix products and the better choice.
 
 import numpy as np
 
+from wgf import checks
 from wgf.features import Filter, Neurons
 from wgf.functional import least_norm
 from wgf.lagrangian import kernels
@@ -112,8 +113,8 @@ class EmpiricalFunctional:
                 found[name] = term.value_of(outputs[risks.index(term)])
             elif term.linear:
                 found[name] = float(np.sum(self.weights * term.potential(points, self.names)))
-            else:
-                measure = measure or Particles(points, self.weights)
+            elif not term.local:
+                measure = measure or _Cloud(points, self.weights, self.domain)
                 found[name] = term.value_at(measure)
         return found
 
@@ -122,9 +123,10 @@ class EmpiricalFunctional:
         result = np.zeros(points.shape)
         for product, risk, output in zip(self.products, self.functional.risks, outputs):
             result += product.gradient(points, risk.residual(output))
+        cloud = _Cloud(points, self.weights, self.domain)
         for term in self.functional.terms:
-            if term.smooth and not term.composed:
-                result += term.gradient_at(None, points, self.names)
+            if term.smooth and not term.composed and not term.local:
+                result += term.gradient_at(cloud, points, self.names)
         return result
 
     def dissipation(self, points, gradient):
@@ -143,6 +145,29 @@ class EmpiricalFunctional:
         return points if self.domain is None else self.domain.confine(points)
 
 
+    def reflect(self, points):
+        """Return `points` wrapped on periods and reflected once at walls."""
+        if self.domain is None:
+            return points
+        points = np.array(points)
+        for i, axis in enumerate(self.domain.axes):
+            if not axis.periodic:
+                column = np.abs(points[:, i] - axis.lower) + axis.lower
+                points[:, i] = axis.upper - np.abs(axis.upper - column)
+        return self.domain.confine(points)
+
+
+class _Cloud:
+    """Points and weights as the terms read them, without the checks of `Particles`."""
+
+    def __init__(self, points, weights, domain):
+        self.points, self.weights, self.domain = points, weights, domain
+        self.mass = float(weights.sum())
+
+    def blocks(self):
+        yield self.points, self.weights
+
+
 class ParticleStepper:
     """State and bookkeeping that the steppers of all particle methods share.
 
@@ -151,8 +176,15 @@ class ParticleStepper:
     """
 
     order = 1
+    noisy = False
 
     def __init__(self, method, flow, start):
+        for name, term in zip(flow.functional.part_names, flow.functional.terms):
+            if term.local and not self.noisy:
+                raise checks.InputError(
+                    f"{method!r}: the term {name} needs a density or noise, use wgf.Langevin for "
+                    "wgf.Entropy and a wgf.Density for the rest"
+                )
         self.method = method
         self.empirical = EmpiricalFunctional(flow, start)
         self.points = self.empirical.confine(start.points)
