@@ -136,8 +136,13 @@ def slope_of_energy(rho, strength, exponent):
 
 
 @njit(cache=True)
-def line_coefficients(rho, xi, eps, strength, exponent, step, periodic, a, b, moved, flux):
-    """Fill the coefficients of the linearised line, the moved density and the flux of the faces."""
+def line_coefficients(
+    rho, xi, eps, strength, exponent, step, periodic, linearised, a, b, moved, flux
+):
+    """Fill the outflow coefficients, the moved density and the flux of the faces.
+
+    `linearised` adds the dependence of the power energy on the density to the coefficients.
+    """
     n = rho.size
     a[:] = 0.0
     b[:] = 0.0
@@ -149,7 +154,7 @@ def line_coefficients(rho, xi, eps, strength, exponent, step, periodic, a, b, mo
             delta += slope_of_energy(rho[j], strength, exponent) - energy_i
         ahead, back, moved[i] = face(rho[i], rho[j], delta, eps)
         flux[i] = step * (ahead * rho[i] - back * rho[j])
-        if strength > 0.0:
+        if linearised and strength > 0.0:
             stiff = strength * exponent * moved[i]
             ahead += stiff * rho[i] ** (exponent - 2.0)
             back += stiff * rho[j] ** (exponent - 2.0)
@@ -172,11 +177,15 @@ def newton_line(start, xi, eps, strength, exponent, step, periodic, work, a, b, 
     rho, y, q, p, c, flux, x = work[0], work[1], work[2], work[3], work[4], work[5], work[6]
     if strength == 0.0:
         rho[:] = start
-        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, a, b, moved, flux)
+        line_coefficients(
+            rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux
+        )
         y[:] = start
         solve_line(a, b, y, periodic, q, p, c, rho)
         # the moved density belongs to the solution
-        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, a, b, moved, flux)
+        line_coefficients(
+            rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux
+        )
         return True
     largest = start.max()
     if largest == 0.0:
@@ -190,7 +199,9 @@ def newton_line(start, xi, eps, strength, exponent, step, periodic, work, a, b, 
         rho[i] = max(start[i], floor)
     previous = np.inf
     for _ in range(200):
-        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, a, b, moved, flux)
+        line_coefficients(
+            rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux
+        )
         for i in range(n):
             before = flux[i - 1] if i > 0 else (flux[n - 1] if periodic else 0.0)
             # J rho - N(rho): what the linearised line must give
@@ -209,7 +220,15 @@ def newton_line(start, xi, eps, strength, exponent, step, periodic, work, a, b, 
         if not np.isfinite(change):
             return False
         if change <= 1e-15 * largest or (change <= 1e-11 * largest and change >= 0.5 * previous):
-            line_coefficients(rho, xi, eps, strength, exponent, step, periodic, a, b, moved, flux)
+            # once more with the fluxes found: this solve conserves the mass to round-off
+            line_coefficients(
+                rho, xi, eps, strength, exponent, step, periodic, False, a, b, moved, flux
+            )
+            y[:] = start
+            solve_line(a, b, y, periodic, q, p, c, rho)
+            line_coefficients(
+                rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux
+            )
             return True
         previous = change
     return False
