@@ -8,6 +8,9 @@ from wgf.measure import Density, Particles
 from wgf.progress import reporter
 from wgf.solution import Solution
 
+# no state takes so long to settle; a step may be of any length below
+LONGEST = 1e12
+
 
 def default_method(flow, start):
     """Return the method that `solve` takes when none is given."""
@@ -66,6 +69,8 @@ def solve(
     stop=None,
     progress=None,
     resume=False,
+    tolerance=1e-9,
+    gap=np.inf,
 ):
     """Solve a flow from a start until a time; the same call for a density and for particles.
 
@@ -74,8 +79,10 @@ def solve(
     flow : GradientFlow
     start : Density or Particles
         Never changed.
-    until : float
-        End time; the last step lands on it exactly.
+    until : float or "stationary"
+        End time; the last step lands on it exactly. ``"stationary"`` ends with the first state
+        whose dissipation is at most `tolerance` times ``|F|`` and whose optimality gap is at most
+        `gap` times ``|F|``; only the start and the end are kept then.
     every : float, optional
         Time between snapshots; `at` gives their times instead. The start and the end are always
         kept.
@@ -95,6 +102,9 @@ def solve(
     resume : bool
         Continue the stored run at `save` after its last snapshot, with the same flow, start and
         method: the result is, to the bit, that of the run that was never interrupted.
+    tolerance, gap : float
+        When a state counts as stationary, see `until`. The gap bounds ``F - min F`` over the
+        densities of the same mass if F is convex; a bound needs `ImplicitFiniteVolume`.
 
     Returns
     -------
@@ -107,7 +117,18 @@ def solve(
     NumericalError
         For NaN or a step that shrinks to nothing; snapshots written before are kept.
     """
-    times = output_times(until, every, at)
+    still = None
+    if isinstance(until, str):
+        checks.one_of("until", until, ("stationary",))
+        if every is not None or at is not None:
+            raise checks.InputError(
+                f"until: 'stationary' does not go with snapshots at given times "
+                f"({'every' if at is None else 'at'}), leave them out"
+            )
+        still = _Stationary(tolerance, gap)
+        times = np.array([0.0, LONGEST])
+    else:
+        times = output_times(until, every, at)
     method = default_method(flow, start) if method is None else method
     if not hasattr(method, "prepare"):
         raise checks.InputTypeError(
@@ -126,14 +147,16 @@ def solve(
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
         )
+    if still is not None:
+        still.check(stepper.row)
     keep = _Keeper(flow, start, method, save, overwrite, resume)
     if resume:
         stepper = keep.continued(method, flow)
     report = reporter(times[-1]) if progress is True else progress
-    return _run(stepper, times, keep, stop, report or (lambda row: None))
+    return _run(stepper, times, keep, stop, report or (lambda row: None), still)
 
 
-def _run(stepper, times, keep, stop, report):
+def _run(stepper, times, keep, stop, report, still=None):
     with keep:
         if keep.steps < 0:
             keep.row(stepper.row)
@@ -142,6 +165,9 @@ def _run(stepper, times, keep, stop, report):
         for target in times[times > stepper.time]:
             while stepper.time < target:
                 left = target - stepper.time
+                if still is not None:
+                    # steppers measure a step too small by what they were allowed
+                    left = min(left, max(1e3, 10 * stepper.time))
                 row = stepper.advance(left)
                 if abs(stepper.time - target) <= 1e-14 * max(1.0, abs(target)):
                     stepper.time = row["t"] = float(target)
@@ -151,9 +177,30 @@ def _run(stepper, times, keep, stop, report):
                     keep.snapshot(stepper)
                     keep.solution.status = "stopped"
                     return keep.solution
+                if still is not None and still(row):
+                    break
             keep.snapshot(stepper)
         keep.solution.status = "done"
     return keep.solution
+
+
+class _Stationary:
+    """Whether a row of diagnostics is that of a stationary state."""
+
+    def __init__(self, tolerance, gap):
+        self.tolerance = checks.number("tolerance", tolerance, above=0)
+        self.gap = gap if gap == np.inf else checks.number("gap", gap, above=0)
+
+    def check(self, row):
+        if self.gap < np.inf and "gap" not in row:
+            raise checks.InputError(
+                f"gap: {self.gap:g} cannot be asked of this method, use wgf.ImplicitFiniteVolume"
+            )
+
+    def __call__(self, row):
+        size = abs(row["objective"])
+        small = row["dissipation"] <= self.tolerance * size
+        return small and row.get("gap", 0.0) <= self.gap * size
 
 
 class _Keeper:

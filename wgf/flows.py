@@ -95,6 +95,11 @@ class FisherRao:
     def check(self, measure):
         """Raise `InputError` if the functional or the measure do not allow this flow."""
         names = self.functional.axis_names(measure)
+        for name, term in zip(self.functional.part_names, self.functional.terms):
+            if term.local or term.pairwise:
+                raise checks.InputError(
+                    f"fisher-rao: the term {name} has no growth step, use wgf.GradientFlow"
+                )
         if not self.signed:
             return
         for name, term in zip(self.functional.part_names, self.functional.terms):
