@@ -118,8 +118,7 @@ def solve(
         For NaN or a step that shrinks to nothing; snapshots written before are kept.
     """
     still = None
-    if isinstance(until, str):
-        checks.one_of("until", until, ("stationary",))
+    if isinstance(until, str) and until == "stationary":
         if every is not None or at is not None:
             raise checks.InputError(
                 f"until: 'stationary' does not go with snapshots at given times "

@@ -279,9 +279,7 @@ class _Convolution:
         self.mesh = mesh
         self.fft = fft
         # with walls twice the cells, so that the ends do not meet
-        self.sizes = [
-            n if wrap else 2 * n for n, wrap in zip(mesh.shape, mesh.periodic)
-        ]
+        self.sizes = [n if wrap else 2 * n for n, wrap in zip(mesh.shape, mesh.periodic)]
         steps = [np.rint(fft.fftfreq(size) * size) for size in self.sizes]
         grid = np.meshgrid(*steps, indexing="ij")
         index = np.stack([g.ravel() for g in grid], axis=1)

@@ -18,9 +18,7 @@ def heat(n):
 
 def ornstein_uhlenbeck(n):
     mesh = wgf.Mesh(x=wgf.Axis(-5, 5, n))
-    start, exact = (
-        wgf.Density.normal(mesh, 0.0, np.sqrt(1 - np.exp(-2 * t))) for t in (0.5, 1.0)
-    )
+    start, exact = (wgf.Density.normal(mesh, 0.0, np.sqrt(1 - np.exp(-2 * t))) for t in (0.5, 1.0))
     flow = wgf.GradientFlow(wgf.Entropy(1.0) + wgf.Ridge(1.0))
     return relative_l1(wgf.solve(flow, start, 0.5).final, exact)
 

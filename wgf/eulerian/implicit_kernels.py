@@ -177,15 +177,11 @@ def newton_line(start, xi, eps, strength, exponent, step, periodic, work, a, b, 
     rho, y, q, p, c, flux, x = work[0], work[1], work[2], work[3], work[4], work[5], work[6]
     if strength == 0.0:
         rho[:] = start
-        line_coefficients(
-            rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux
-        )
+        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
         y[:] = start
         solve_line(a, b, y, periodic, q, p, c, rho)
         # the moved density belongs to the solution
-        line_coefficients(
-            rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux
-        )
+        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
         return True
     largest = start.max()
     if largest == 0.0:
@@ -199,9 +195,7 @@ def newton_line(start, xi, eps, strength, exponent, step, periodic, work, a, b, 
         rho[i] = max(start[i], floor)
     previous = np.inf
     for _ in range(200):
-        line_coefficients(
-            rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux
-        )
+        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
         for i in range(n):
             before = flux[i - 1] if i > 0 else (flux[n - 1] if periodic else 0.0)
             # J rho - N(rho): what the linearised line must give

@@ -144,7 +144,6 @@ class EmpiricalFunctional:
         """Return `points` wrapped on periods and stopped at walls."""
         return points if self.domain is None else self.domain.confine(points)
 
-
     def reflect(self, points):
         """Return `points` wrapped on periods and reflected once at walls."""
         if self.domain is None:
