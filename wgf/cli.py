@@ -6,6 +6,7 @@ SIGTERM.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 
@@ -43,6 +44,7 @@ def status(setup=None, argv=None):
             _command(argv)
         else:
             _run_setup(setup, argv, pathlib.Path(sys.argv[0]).name)
+        sys.stdout.flush()
     except checks.InputError as error:
         return _complain(error, 2)
     except checks.NumericalError as error:
@@ -51,6 +53,10 @@ def status(setup=None, argv=None):
         return _complain(error, error.code)
     except KeyboardInterrupt:
         return _complain("interrupted before the run began", 130)
+    except BrokenPipeError:
+        # whoever read the output had enough; nothing more may be written to it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         return _complain(_sentence(error), 1)
     return 0
