@@ -88,6 +88,8 @@ def setup(*, cells=96, until=6.0, every=0.05, alpha=4.0, samples=6):
         "until": until,
         "every": every,
         "particles": start.quadrature(),
+        # the velocity of a ReLU neuron jumps: a tighter tolerance would chase every single jump
+        "methods": {"particles": wgf.RungeKutta(tolerance=1e-3)},
         "report": report,
     }
 
