@@ -173,7 +173,7 @@ def test_an_existing_directory_is_only_replaced_when_asked(folder, capsys):
 def test_both_sides_are_replaced_together(folder):
     assert wgf_run("--out", "out") == 0
     before = sorted(p.name for p in (folder / "out").iterdir())
-    assert before == ["comparison.png", "mesh", "particles"]
+    assert before == ["comparison.png", "mesh", "options.json", "particles"]
     assert wgf_run("--out", "out", "--cells", "5", "--overwrite") == 0
     assert sorted(p.name for p in (folder / "out").iterdir()) == before
     assert len(wgf.open_run("out/particles").final.points) == 25
@@ -368,3 +368,58 @@ def test_signals_are_put_back_and_a_second_one_is_not_held():
             signal.raise_signal(signal.SIGINT)
         assert stopped.value.code == 130
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("method", ["mesh", "both"])
+def test_resume_ends_like_a_run_that_was_not_stopped(folder, capsys, monkeypatch, method):
+    options = ("--until", "0.5", "--l1", "0.01", "--no-plot", "--method", method)
+    assert wgf_run("--out", "whole", *options) == 0
+
+    class Broken(Exception):
+        pass
+
+    from wgf.store import Writer
+
+    write, left = Writer.write, 3
+
+    def break_off(self, *arguments):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Broken
+        write(self, *arguments)
+
+    monkeypatch.setattr(Writer, "write", break_off)
+    with pytest.raises(Broken):
+        wgf_run("--out", "broken", *options)
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert cli.status(argv=["resume", "broken", "../tiny.py", "--quiet"]) == 0
+    for side in ("mesh", "particles") if method == "both" else (".",):
+        whole, again = (wgf.open_run(pathlib.Path(d) / side) for d in ("whole", "broken"))
+        assert np.array_equal(whole.times, again.times)
+        assert np.array_equal(whole.final.points, again.final.points)
+        assert np.array_equal(whole.final.weights, again.final.weights)
+    capsys.readouterr()
+
+
+def test_resume_asks_for_what_it_needs(folder, capsys):
+    assert cli.status(argv=["resume", "nowhere", "../tiny.py"]) == 2
+    assert "nowhere: holds no options.json" in capsys.readouterr().err
+    assert wgf_run("--out", "run", "--method", "mesh", "--no-plot") == 0
+    (folder / "run" / "options.json").write_text("{")
+    assert cli.status(argv=["resume", "run", "../tiny.py"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_verify_and_pack(folder, capsys):
+    assert wgf_run("--out", "run", "--method", "mesh", "--no-plot") == 0
+    assert cli.status(argv=["verify", "run"]) == 0
+    assert cli.status(argv=["pack", "run", "-o", "one.h5"]) == 0
+    assert (folder / "one.h5").stat().st_size > 1000
+    assert cli.status(argv=["pack", "run", "-o", "one.h5"]) == 2
+    file = folder / "run" / "snapshots" / "000001.h5"
+    file.write_bytes(file.read_bytes()[:-1])
+    capsys.readouterr()
+    assert cli.status(argv=["verify", "run"]) == 2
+    assert "000001.h5" in capsys.readouterr().err

@@ -1,4 +1,6 @@
-"""The command line: ``wgf run | compare | inspect | plot``, and `main` for solver scripts.
+"""The command line, ``wgf run | resume | compare | inspect | plot | verify | pack``.
+
+`main` also serves solver scripts run on their own.
 
 Exit status: 0 done; 1 a file could not be read or written, or the user's own code failed; 2 bad
 input, with one line on standard error; 3 a numerical failure; 130 and 143 after SIGINT and
@@ -101,6 +103,18 @@ def _command(argv):
     draw.add_argument("run", help="directory of a run")
     draw.add_argument("--out", metavar="FILE", help="file of the figure (default RUN/figure.png)")
 
+    more = commands.add_parser("resume", help="continue an unfinished run")
+    more.add_argument("out", help="directory that 'wgf run' was given as --out")
+    more.add_argument("script", help="the solver script that began the run")
+    more.add_argument("--quiet", action="store_true", help="show no progress")
+
+    check = commands.add_parser("verify", help="check every file of a run, rebuild its index")
+    check.add_argument("run", help="directory of a run")
+
+    one_file = commands.add_parser("pack", help="make one HDF5 file of a stored run")
+    one_file.add_argument("run", help="directory of a run")
+    one_file.add_argument("-o", "--out", required=True, metavar="FILE", help="file to write")
+
     if argv[:1] == ["run"] and len(argv) > 1 and argv[1] not in ("-h", "--help"):
         # a script's own options may look like anything, so they never meet this parser
         if argv[1].startswith("-"):
@@ -110,7 +124,9 @@ def _command(argv):
         _run_setup(runner.load_setup(argv[1]), argv[2:], f"wgf run {argv[1]}")
         return
     chosen = parser.parse_args(argv)
-    {"compare": _compare, "inspect": _inspect, "plot": _plot}[chosen.command](chosen)
+    call = {"compare": _compare, "inspect": _inspect, "plot": _plot, "resume": _resume}
+    call |= {"verify": _verify, "pack": _pack}
+    call[chosen.command](chosen)
 
 
 def _run_setup(setup, argv, prog):
@@ -199,3 +215,28 @@ def _plot(chosen):
     path = chosen.out or pathlib.Path(chosen.run) / "figure.png"
     runner.draw(_open(chosen.run), path)
     print(path)
+
+
+def _resume(chosen):
+    runner.resume(chosen.out, runner.load_setup(chosen.script), quiet=chosen.quiet)
+
+
+def _verify(chosen):
+    from wgf.store import verify
+
+    bad = verify(chosen.run)
+    if bad:
+        name, trouble = bad[0]
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise checks.InputError(
+            f"{pathlib.Path(chosen.run) / name}: {trouble}{more}, restore it from a copy or run "
+            "again"
+        )
+    print(f"{chosen.run}: every file is what was written")
+
+
+def _pack(chosen):
+    from wgf.store import pack
+
+    pack(chosen.run, chosen.out)
+    print(chosen.out)

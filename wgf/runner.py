@@ -6,8 +6,10 @@ how many to draw) and `report` (given the solutions by name, it returns a text).
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import inspect
+import json
 import pathlib
 import re
 import signal
@@ -18,6 +20,7 @@ from wgf import checks
 from wgf.progress import reporter
 
 KEYS = ("flow", "start", "until", "every", "at", "methods", "particles", "report")
+OPTIONS = "options.json"
 SIDES = {"mesh": ("mesh",), "particles": ("particles",), "both": ("mesh", "particles")}
 
 
@@ -142,7 +145,7 @@ def prepare_out(out, sides, overwrite):
     if len(sides) == 1:
         return {sides[0]: out}, out / "figure.png"
     paths, figure = {side: out / side for side in sides}, out / "comparison.png"
-    foreign = sorted(held - {figure.name, *sides})
+    foreign = sorted(held - {figure.name, OPTIONS, *sides})
     foreign += [side for side in sides if side in held and not _is_run(paths[side])]
     if foreign:
         raise checks.InputError(
@@ -211,26 +214,99 @@ def run(setup, values, settings):
     """
     sides = SIDES[settings.method]
     paths, figure = prepare_out(settings.out, sides, settings.overwrite)
+    system, begin, chosen = _prepare(setup, values, settings)
+    figure.unlink(missing_ok=True)
+    note = _options_note(setup, values, settings)
+
+    def remember():
+        if not (pathlib.Path(settings.out) / OPTIONS).exists() or settings.overwrite:
+            (pathlib.Path(settings.out) / OPTIONS).write_text(note)
+
+    _run_sides(system, begin, chosen, paths, figure, settings, remember)
+
+
+def resume(out, setup, plot=True, quiet=False):
+    """Continue what `run` left unfinished in `out`, with the options stored there.
+
+    Nothing stored is executed: the script is given again, only numbers and texts are read.
+
+    Parameters
+    ----------
+    out : path
+        Directory given to `run` as `out`.
+    setup : callable
+        Of the same script.
+
+    Raises
+    ------
+    InputError
+        If `out` holds no options, or the script now describes another problem.
+    """
+    out = pathlib.Path(out)
+    try:
+        stored = json.loads((out / OPTIONS).read_text())
+        values, settings = stored["values"], SimpleNamespace(**stored["settings"])
+        known = setup_parameters(setup)
+    except FileNotFoundError:
+        raise checks.InputError(
+            f"{out}: holds no {OPTIONS}, give the directory that wgf run was given"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise checks.InputError(
+            f"{out / OPTIONS}: cannot be read ({error}), restore it from a copy or run again"
+        ) from None
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise checks.InputError(
+            f"script: setup() has no parameter {unknown[0]!r} as it had in the stored run, "
+            "give the script that began it"
+        )
+    if stored["sha256"] != _script_hash(setup):
+        print("note: the script has changed since the run began", file=sys.stderr)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    vars(settings).update(out=str(out), overwrite=False, plot=plot, quiet=quiet)
+    sides = SIDES[settings.method]
+    paths = {sides[0]: out} if len(sides) == 1 else {side: out / side for side in sides}
+    figure = out / ("figure.png" if len(sides) == 1 else "comparison.png")
+    system, begin, chosen = _prepare(setup, values, settings)
+    _run_sides(system, begin, chosen, paths, figure, settings, lambda: None)
+
+
+def _prepare(setup, values, settings):
+    """Return system, starts and methods; what a solve would refuse surfaces here."""
     system = build(setup, values)
     begin = starts(system, settings)
-    chosen = methods(system, settings, sides)
-    # what a solve would refuse must surface before anything is written
+    chosen = methods(system, settings, SIDES[settings.method])
     from wgf.driver import default_method, output_times
 
     output_times(system.until, system.every, system.at)
     for side, start in begin.items():
         (chosen[side] or default_method(system.flow, start)).prepare(system.flow, start)
-    figure.unlink(missing_ok=True)
+    return system, begin, chosen
+
+
+def _options_note(setup, values, settings):
+    kept = {key: getattr(settings, key) for key in ("method", "particles", "seed", "order")}
+    note = {"script": script_name(setup), "sha256": _script_hash(setup)}
+    return json.dumps({**note, "values": values, "settings": kept}, indent=1)
+
+
+def _script_hash(setup):
+    path = inspect.unwrap(setup).__code__.co_filename
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def _run_sides(system, begin, chosen, paths, figure, settings, remember):
     solutions = {}
     with Signals().watched() as signals:
         for side, start in begin.items():
             solutions[side] = _solve(
-                system, side, start, chosen[side], paths[side], settings, signals
+                system, side, start, chosen[side], paths[side], settings, signals, remember
             )
     _conclude(system, solutions, paths, figure if settings.plot else None)
 
 
-def _solve(system, side, start, method, save, settings, signals):
+def _solve(system, side, start, method, save, settings, signals, remember):
     from wgf.driver import solve
 
     show = None if settings.quiet else reporter(system.until, side)
@@ -239,6 +315,8 @@ def _solve(system, side, start, method, save, settings, signals):
     def progress(row):
         nonlocal steps
         steps += 1
+        if steps == 0:
+            remember()
         if show is not None:
             show(row)
 
@@ -252,6 +330,7 @@ def _solve(system, side, start, method, save, settings, signals):
             method=method,
             save=save,
             overwrite=settings.overwrite,
+            resume=not settings.overwrite and _is_run(save),
             stop=lambda row: signals.number is not None,
             progress=progress,
         )

@@ -399,7 +399,7 @@ def _make_room(path, overwrite):
         raise checks.InputError(f"{path}: holds a run already, choose another path or overwrite it")
     os.close(_lock(path))
     shutil.rmtree(path / "snapshots")
-    for name in ("run.h5", "manifest.jsonl", "lock", "figure.png"):
+    for name in ("run.h5", "manifest.jsonl", "lock", "figure.png", "options.json"):
         (path / name).unlink(missing_ok=True)
 
 
