@@ -21,7 +21,7 @@ from wgf import tangent
 from wgf.plot import COLOURS, STYLE
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "solvers"))
-import lazy_2d  # noqa: E402
+import lazy_2d
 
 
 def solve(alpha, cells, until, every):
