@@ -19,7 +19,7 @@ FLOORS = [
     {"flows"},
     {"eulerian", "lagrangian"},
     {"solution", "progress"},
-    {"layout"},
+    {"layout", "directory"},
     {"store"},
     {"driver"},
     {"plot"},

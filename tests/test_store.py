@@ -80,24 +80,49 @@ def test_axes_may_be_called_like_dimensions(tmp_path):
     assert equal(wgf.open_run(tmp_path / "run").final, density)
 
 
-def test_velocities_and_restart_keep_their_types(tmp_path):
-    particles = wgf.Particles(np.ones((3, 2)), velocities=np.arange(6.0).reshape(3, 2))
-    restart = {
-        "state": np.array([1, 2**63 + 5], dtype=np.uint64),
-        "matrix": np.eye(2),
-        "dt": 0.1,
-        "time": 3,
-        "name": "pcg",
-    }
+@pytest.mark.parametrize("name", ["restart", "particles", "VTKHDF", "problem_json", "axis_time"])
+def test_axes_may_be_called_like_anything_in_the_file(tmp_path, name):
+    mesh = wgf.Mesh(**{name: wgf.Axis(0, 1, 3), "time": wgf.Axis(0, 1, 2)})
+    density = wgf.Density(mesh, np.arange(6.0).reshape(3, 2))
     with store.Writer(tmp_path / "run") as writer:
-        writer.write(0, 0.0, particles, np.ones(4), ROWS, restart)
+        writer.write(0, 0.0, density, None, ROWS, {})
+    assert equal(wgf.open_run(tmp_path / "run").final, density)
+
+
+RESTART = {
+    "state": np.array([1, 2**63 + 5], dtype=np.uint64),
+    "counts": np.arange(4, dtype=np.int32),
+    "matrix": np.eye(2),
+    "nothing": np.zeros((0, 3)),
+    "flags": np.array([True, False]),
+    "dt": 0.1,
+    "time": 3,
+    "generator": 2**127 + 1,
+    "name": "pcg–64",
+    "done": False,
+}
+
+
+@pytest.mark.parametrize("velocities", [None, np.arange(6.0).reshape(3, 2)])
+@pytest.mark.parametrize(
+    "domain", [None, wgf.Mesh(p=wgf.Axis(0, 0.1 + 0.2, 3, True), q=wgf.Axis(-1, 2, 2))]
+)
+def test_particles_and_restart_keep_everything(tmp_path, velocities, domain):
+    points = np.array([[0.1, 0.2], [0.25, -1.0], [0.0, 2.0]])
+    particles = wgf.Particles(points, [0.5, 0.0, 1 / 3], velocities, domain)
+    with store.Writer(tmp_path / "run") as writer:
+        writer.write(0, 0.0, particles, np.ones(4), ROWS, RESTART)
     run = wgf.open_run(tmp_path / "run")
-    assert np.array_equal(run.final.velocities, particles.velocities)
+    assert equal(run.final, particles)
+    assert (run.final.velocities is None) == (velocities is None)
+    assert velocities is None or np.array_equal(run.final.velocities, velocities)
     found = run.restart()
-    assert set(found) == set(restart)
-    assert found["state"].dtype == np.uint64 and np.array_equal(found["state"], restart["state"])
-    assert found["matrix"].shape == (2, 2)
-    assert (found["dt"], found["time"], found["name"]) == (0.1, 3, "pcg")
+    assert set(found) == set(RESTART)
+    for name, value in RESTART.items():
+        assert type(found[name]) is type(value), name
+        assert np.array_equal(found[name], value), name
+        if isinstance(value, np.ndarray):
+            assert found[name].dtype == value.dtype and found[name].shape == value.shape
 
 
 @pytest.mark.parametrize("name", ["run.h5", "snapshots/000002.h5"])
@@ -118,6 +143,60 @@ def test_xarray_names_the_dimensions(stored, name):
             xarray.open_dataset(path / name, engine="h5netcdf", group="restart").close()
 
 
+@pytest.mark.parametrize("kind", ["density 1", "density 3", "density 4", "particles"])
+def test_xarray_opens_every_group_of_every_file(tmp_path, kind):
+    xarray = pytest.importorskip("xarray")
+    h5py = pytest.importorskip("h5py")
+    names = "pqrs"[: 3 if kind == "particles" else int(kind[-1])]
+    mesh = wgf.Mesh(**{name: wgf.Axis(0, 1, 2 + i) for i, name in enumerate(names)})
+    generator = np.random.default_rng(0)
+    measures = [wgf.Density(mesh, generator.random(mesh.shape)) for _ in range(3)]
+    if kind == "particles":
+        measures = [measure.sample(5, seed=0) for measure in measures]
+    data = {"target": np.ones(4), "abscissa": np.ones((4, 2))}
+    with store.Writer(tmp_path / "run", **data) as writer:
+        for k, measure in enumerate(measures):
+            writer.write(k, k / 2, measure, np.ones(4), {"t": [k / 2]}, RESTART)
+    run = wgf.open_run(tmp_path / "run")
+    assert np.array_equal(run.abscissa, data["abscissa"])
+    store.pack(run, tmp_path / "one.h5")
+    for file in ("run/run.h5", "run/snapshots/000000.h5", "one.h5"):
+        groups = ["/"]
+        with h5py.File(tmp_path / file) as opened:
+            names_of_all = []
+            opened.visit(names_of_all.append)
+            groups += [name for name in names_of_all if isinstance(opened[name], h5py.Group)]
+        if kind == "density 4":
+            assert not any("VTKHDF" in group for group in groups)
+        for group in groups:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                with xarray.open_dataset(tmp_path / file, engine="h5netcdf", group=group) as data:
+                    data.load()
+                    if group == "/" and kind != "particles":
+                        assert data.density.dims == ("time", *names)
+                        expected = [measure.values for measure in measures[: len(data.time)]]
+                        assert np.array_equal(data.density.values, expected)
+                    if group == "particles":
+                        assert data.points.dims == ("time", "particle", "component")
+                        expected = [measure.points for measure in measures[: len(data.points)]]
+                        assert np.array_equal(data.points.values, expected)
+
+
+def test_the_number_of_particles_may_change(tmp_path):
+    xarray = pytest.importorskip("xarray")
+    clouds = [tanh_start().sample(m, seed=0) for m in (3, 5, 2)]
+    with store.Writer(tmp_path / "run") as writer:
+        for k, cloud in enumerate(clouds):
+            writer.write(k, float(k), cloud, None, {"t": [float(k)]}, {})
+    run = wgf.open_run(tmp_path / "run")
+    assert all(equal(a, b) for a, b in zip(run.snapshots, clouds))
+    store.pack(run, tmp_path / "one.h5")
+    for file in ("run/run.h5", "one.h5"):
+        with xarray.open_dataset(tmp_path / file, engine="h5netcdf", group="particles") as data:
+            assert np.array_equal(data.weights.notnull().sum("particle").values, [3, 5, 2])
+
+
 @pytest.mark.skipif(shutil.which("h5dump") is None, reason="h5dump is not installed")
 def test_h5dump_reads_a_snapshot(stored):
     path, memory = stored
@@ -128,26 +207,49 @@ def test_h5dump_reads_a_snapshot(stored):
     assert f"{value:.17g}" in result.stdout
 
 
-def test_links_for_vtk(stored):
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_view_for_vtk(tmp_path, dimension):
+    """VTK reads (z, y, x) of one time and (time, z, y, x) of several, and nothing else."""
     h5py = pytest.importorskip("h5py")
-    path, _memory = stored
-    for name, count in (("run.h5", 5), ("snapshots/000000.h5", 1)):
-        with h5py.File(path / name) as file:
-            group = file["VTKHDF"]
-            assert group.attrs["Type"] == b"ImageData"
-            assert list(group.attrs["WholeExtent"]) == [0, 14, 0, 12, 0, 1]
-            assert group["Steps"].attrs["NSteps"] == count
-            assert group["CellData/density"].shape == (count, 12, 14)
-            assert isinstance(group["CellData"].get("density", getlink=True), h5py.SoftLink)
+    names = "pqr"[:dimension]
+    mesh = wgf.Mesh(**{name: wgf.Axis(i, i + 1, 2 + i) for i, name in enumerate(names)})
+    values = np.random.default_rng(0).random((3, *mesh.shape))
+    with store.Writer(tmp_path / "run") as writer:
+        for k in range(3):
+            writer.write(k, k / 2, wgf.Density(mesh, values[k]), None, {"t": [k / 2]}, {})
+    store.pack(tmp_path / "run", tmp_path / "one.h5")
+    cells = (1,) * (3 - dimension) + mesh.shape
+    for file, shape in (
+        ("run/run.h5", (3, *cells)),
+        ("run/snapshots/000000.h5", cells),
+        ("one.h5", (3, *cells)),
+    ):
+        with h5py.File(tmp_path / file) as opened:
+            group = opened["VTKHDF"]
+            assert group.attrs["Type"] == b"ImageData" and list(group.attrs["Version"]) == [2, 0]
+            assert list(group.attrs["WholeExtent"][1::2]) == list(cells[::-1])
+            assert list(group.attrs["Origin"][:dimension]) == list(mesh.lower[::-1])
+            assert list(group.attrs["Spacing"][:dimension]) == list(mesh.spacing[::-1])
+            count = group["Steps"].attrs["NSteps"]
+            assert list(group["Steps/Values"]) == [0.0, 0.5, 1.0][:count]
+            assert group["CellData/density"].shape == shape
+            assert np.array_equal(group["CellData/density"][()].ravel(), values[:count].ravel())
+            assert file != "one.h5" or not group["CellData/density"].is_virtual
 
 
 def test_a_missing_or_stale_index_does_no_harm(stored):
     path, _memory = stored
     (path / "run.h5").unlink()
     run = wgf.open_run(path)
-    assert len(run.snapshots) == 5 and run.status == "running"
+    assert len(run.snapshots) == 5 and run.status == "done"
     assert store.verify(path) == []
-    assert (path / "run.h5").exists()
+    whole = (path / "run.h5").read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 4
+    (path / "run.h5").write_bytes(damaged)
+    assert wgf.open_run(path).status == "done"
+    assert [name for name, _ in store.verify(run)] == ["run.h5"]
+    assert (path / "run.h5").read_bytes() == whole
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "zero"])
@@ -170,15 +272,71 @@ def test_a_damaged_snapshot_is_named(stored, damage):
 def test_a_torn_manifest_line_counts_as_not_written(stored):
     path, _memory = stored
     manifest = path / "manifest.jsonl"
-    whole = manifest.read_bytes()
-    last = whole.rstrip(b"\n").rfind(b"\n") + 1
-    for cut in range(last + 1, len(whole) - 1, 7):
-        manifest.write_bytes(whole[:cut])
-        assert len(wgf.open_run(path).times) == 4
-    damaged = whole.replace(b"sha256", b"sha255", 1)
-    manifest.write_bytes(damaged)
-    with pytest.raises(wgf.InputError, match="line 1 is damaged"):
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    assert [json.loads(line)["name"] for line in lines] == [
+        *(f"snapshots/{k:06d}.h5" for k in range(5)),
+        "run.h5",
+    ]
+    for torn in (4, 5):
+        for cut in range(1, len(lines[torn]) - 1, 7):
+            manifest.write_bytes(b"".join(lines[:torn]) + lines[torn][:cut])
+            run = wgf.open_run(path)
+            assert len(run.times) == torn and run.status == "running"
+    with store.Writer(path, resume=True) as writer:
+        assert len(writer.entries) == 5
+    assert len(manifest.read_bytes().splitlines()) == 6
+
+
+@pytest.mark.parametrize("damage", ["key", "step", "t", "lost lines", "status"])
+def test_a_damaged_manifest_is_refused(stored, damage):
+    path, _memory = stored
+    manifest = path / "manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    if damage == "key":
+        lines[1] = lines[1].replace(b"sha256", b"sha255")
+    if damage == "step":
+        lines[1] = lines[1].replace(b'"step": ', b'"step": 7')
+    if damage == "t":
+        lines[1] = lines[1].replace(b'"t": 0', b'"t": 1')
+    if damage == "lost lines":
+        lines = lines[:3]
+    if damage == "status":
+        lines[5] = lines[5].replace(b"status", b"state")
+    manifest.write_bytes(b"".join(lines))
+    with pytest.raises(wgf.InputError, match="manifest.jsonl.*restore it from a copy"):
         wgf.open_run(path)
+
+
+def test_a_writer_continues_after_the_last_good_snapshot(stored):
+    path, memory = stored
+    manifest = (path / "manifest.jsonl").read_bytes()
+    writer = store.Writer(path, resume=True)
+    writer.release()
+    assert (path / "manifest.jsonl").read_bytes() == manifest
+    manifest = b"".join(manifest.splitlines(keepends=True)[:4]) + b'{"name": "snap'
+    (path / "manifest.jsonl").write_bytes(manifest)
+    (path / "snapshots/000005.h5.tmp").write_bytes(b"half")
+    (path / "run.h5.tmp").write_bytes(b"half")
+    (path / "snapshots/notes.txt").write_text("mine")
+    with store.Writer(path, resume=True, problem=memory.problem) as writer:
+        assert not list(path.rglob("*.tmp")) and not (path / "snapshots/000004.h5").exists()
+        rows = {name: column[4:] for name, column in memory.diagnostics.items()}
+        writer.write(4, 1.0, memory.final, memory.outputs[4], rows, {})
+        assert wgf.open_run(path).status == "running"
+    run = wgf.open_run(path)
+    assert run.status == "done" and np.array_equal(run.times, memory.times)
+    assert (path / "snapshots/notes.txt").read_text() == "mine"
+
+
+def test_columns_may_come_late(tmp_path):
+    with store.Writer(tmp_path / "run") as writer:
+        writer.write(0, 0.0, tanh_start(), None, {}, {})
+        writer.write(1, 1.0, tanh_start(), None, {"t": [1.0]}, {})
+        writer.write(2, 2.0, tanh_start(), None, {"t": [2.0], "gap": [3.0]}, {})
+    found = wgf.open_run(tmp_path / "run").diagnostics
+    assert np.array_equal(found["t"], [1, 2])
+    assert np.array_equal(found["gap"], [np.nan, 3], equal_nan=True)
+    store.pack(tmp_path / "run", tmp_path / "one.h5")
 
 
 def test_every_prefix_of_the_operations_keeps_what_was_listed(tmp_path, monkeypatch):
@@ -241,6 +399,40 @@ def test_a_full_disk_is_a_clean_error(tmp_path, monkeypatch):
     assert len(wgf.open_run(tmp_path / "run").times) == 1
 
 
+def test_a_folder_that_cannot_be_written_is_a_clean_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as caught:
+        store.Writer(tmp_path / "file" / "run")
+    assert str(tmp_path / "file") in str(caught.value)
+    real = open
+
+    def read_only(path, mode="r", **options):
+        if "w" in mode:
+            raise OSError(30, "Read-only file system", str(path))
+        return real(path, mode, **options)
+
+    monkeypatch.setattr("builtins.open", read_only)
+    with pytest.raises(OSError, match="Read-only file system: .*manifest.jsonl'$"):
+        store.Writer(tmp_path / "run")
+    monkeypatch.undo()
+    # nothing is in the way of a second try
+    store.Writer(tmp_path / "run").close()
+
+
+def test_overwriting_takes_the_run_and_nothing_else(stored):
+    path, _memory = stored
+    (path / "notes.txt").write_text("mine")
+    with store.Writer(path, overwrite=True) as writer:
+        assert not (path / "run.h5").exists() and not list(path.glob("snapshots/*"))
+        with pytest.raises(wgf.InputError, match="no snapshot yet"):
+            wgf.open_run(path)
+        with pytest.raises(wgf.InputError, match="another process writes"):
+            store.Writer(path, overwrite=True)
+        writer.write(0, 0.0, tanh_start(), None, ROWS, {})
+    assert (path / "notes.txt").read_text() == "mine"
+    assert len(wgf.open_run(path).times) == 1
+
+
 def test_who_may_write_where(tmp_path, stored):
     path, _ = stored
     with pytest.raises(wgf.InputError, match="holds a run already"):
@@ -257,6 +449,8 @@ def test_who_may_write_where(tmp_path, stored):
         store.Writer(foreign / "chapter.tex")
     with pytest.raises(wgf.InputError, match="no run here"):
         wgf.open_run(foreign)
+    with pytest.raises(TypeError, match="3 is no path"):
+        wgf.open_run(3)
 
 
 def test_a_second_writer_is_refused_while_the_first_lives(tmp_path):
@@ -292,4 +486,5 @@ def test_summary_tells_the_essentials(stored):
     text = store.summary(wgf.open_run(path))
     assert "5 snapshots" in text and "FiniteVolume" in text and "objective" in text
     entry = json.loads((path / "manifest.jsonl").read_text().splitlines()[2])
-    assert entry["time"] == 0.5
+    assert set(entry) == {"name", "bytes", "sha256", "step", "t", "rows"}
+    assert entry["t"] == 0.5

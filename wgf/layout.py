@@ -6,8 +6,10 @@ module that touches h5py.
 """
 
 import datetime
+import importlib.metadata
 import io
 import json
+import math
 import os
 import platform
 import subprocess
@@ -16,36 +18,33 @@ import uuid
 
 import numpy as np
 
-from wgf import __version__
+from wgf import __version__, checks
 from wgf.measure import Density, Particles
 from wgf.mesh import Mesh
 
 FORMAT = 1
-# names of dimensions and datasets that an axis of a mesh must not shadow
-TAKEN = {"time", "step", "sample", "particle", "component", "density", "output", "target"}
+# names at the root of a file that an axis of a mesh must not shadow
+TAKEN = {
+    *("time", "step", "sample", "input", "particle", "component", "density", "particles"),
+    *("output", "target", "abscissa", "diagnostics", "restart", "VTKHDF"),
+    *("measure_json", "problem_json", "provenance_json"),
+}
 LIBRARY = ("earliest", "v110")
+# HDF5 refuses chunks of 4 GiB; readers fetch a chunk as a whole
+CHUNK_BYTES = 1 << 26
 
 
 def provenance():
-    """Return who ran what where: command line, versions, threads, host, start time."""
-    import h5py
-    import scipy
-
-    found = {
-        "command": sys.argv,
-        "wgf": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "h5py": h5py.__version__,
-        "hdf5": h5py.version.hdf5_version,
+    """Return who ran what where: command line, versions, threads, platform, start time."""
+    found = {"argv": list(sys.argv), "wgf": __version__, "python": platform.python_version()}
+    for package in ("numpy", "scipy", "numba", "h5py"):
+        found[package] = importlib.metadata.version(package)
+    found |= {
         "platform": platform.platform(),
-        "threads": int(os.environ.get("NUMBA_NUM_THREADS", os.cpu_count() or 1)),
+        "threads": int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1),
         "ranks": 1,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    if "numba" in sys.modules:
-        found["numba"] = sys.modules["numba"].__version__
     try:
         git = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
@@ -77,13 +76,30 @@ def _image(file):
 def _open(content):
     import h5py
 
-    return h5py.File(io.BytesIO(content), "r")
+    file = h5py.File(io.BytesIO(content), "r")
+    version = int(file.attrs.get("wgf_format", 0))
+    if version != FORMAT:
+        file.close()
+        raise checks.InputError(
+            f"stored run: format {version} is not the format {FORMAT} that this wgf reads, "
+            "use the version of wgf that wrote it"
+        )
+    return file
+
+
+def _chunks(shape, itemsize=8):
+    """Return the shape of a chunk: everything, halved along the slowest axes until it fits."""
+    chunks = list(shape)
+    for axis in range(len(chunks)):
+        while chunks[axis] > 1 and math.prod(chunks) * itemsize > CHUNK_BYTES:
+            chunks[axis] = -(-chunks[axis] // 2)
+    return tuple(chunks)
 
 
 def _put(group, name, values, scales, dtype="<f8"):
     """Write an array and attach a dimension scale to each of its axes."""
     values = np.asarray(values, dtype=dtype)
-    options = {"fletcher32": True, "chunks": values.shape} if values.size else {}
+    options = {"fletcher32": True, "chunks": _chunks(values.shape)} if values.size else {}
     dataset = group.create_dataset(name, data=values, **options)
     for axis, scale in enumerate(scales):
         dataset.dims[axis].attach_scale(scale)
@@ -92,14 +108,14 @@ def _put(group, name, values, scales, dtype="<f8"):
 
 def _scale(file, name, values, **attributes):
     dataset = file.create_dataset(name, data=np.asarray(values))
-    dataset.make_scale(name)
+    dataset.make_scale(name.rpartition("/")[2])
     dataset.attrs.update(attributes)
     return dataset
 
 
 def axis_dataset(name):
     """Return the name under which the axis `name` is stored."""
-    return f"axis_{name}" if name in TAKEN else name
+    return f"axis_{name}" if name in TAKEN or name.startswith("axis_") else name
 
 
 def snapshot_image(step, time, measure, output, rows, restart, target, abscissa, common):
@@ -131,7 +147,7 @@ def _put_measure(file, measure, times):
         for name, axis in zip(domain.names, domain.axes):
             scales.append(_scale(file, axis_dataset(name), axis.centers, spacing=axis.spacing))
         _put(file, "density", measure.values[None], scales)
-        _link_vtk(file, measure.mesh, times)
+        _link_vtk(file, measure.mesh)
         return
     m, d = measure.points.shape
     names = ",".join(measure.names or [f"x{i + 1}" for i in range(d)])
@@ -145,30 +161,44 @@ def _put_measure(file, measure, times):
 
 
 def _put_data(file, output, target, abscissa, times):
+    lengths = [len(values) for values in (output, target, abscissa) if values is not None]
+    if not lengths:
+        return
+    samples = _scale(file, "sample", np.arange(lengths[0], dtype="<i8"))
     if output is not None:
-        samples = _scale(file, "sample", np.arange(len(output), dtype="<i8"))
         _put(file, "output", np.asarray(output)[None], (times, samples))
-        for name, values in (("target", target), ("abscissa", abscissa)):
-            if values is not None and len(values) == len(output):
-                _put(file, name, values, (samples,))
+    for name, values in (("target", target), ("abscissa", abscissa)):
+        if values is not None and len(values) == lengths[0]:
+            scales = [samples]
+            if np.ndim(values) == 2:
+                scales.append(_scale(file, "input", np.arange(values.shape[1], dtype="<i8")))
+            _put(file, name, values, scales)
 
 
 def _put_restart(group, restart):
-    for name, value in restart.items():
+    for key, value in restart.items():
         # a scalar called like a dimension would be taken for its scale
-        name = f"state_{name}"
+        name = f"state_{key}"
         if isinstance(value, np.ndarray) and value.ndim:
             scales = [
                 _scale(group, f"{name}_index{i}", np.arange(n, dtype="<i8"))
                 for i, n in enumerate(value.shape)
             ]
             _put(group, name, value, scales, dtype=value.dtype.newbyteorder("<"))
+        elif type(value) is int:
+            # as text: the state of a random generator has more than 64 bits
+            group.create_dataset(name, data=str(value)).attrs["kind"] = "int"
         else:
-            group.create_dataset(name, data=value)
+            group.create_dataset(name, data=value).attrs["kind"] = type(value).__name__
 
 
-def _link_vtk(file, mesh, times):
-    """Add the group by which VTK's HDF reader finds the mesh: attributes and soft links only."""
+def _link_vtk(file, mesh):
+    """Add the group by which VTK's HDF reader finds the density: attributes and a link.
+
+    The reader wants exactly (z, y, x) of a file with one time and (time, z, y, x) of one with
+    several; where the density has another shape, a virtual dataset over it in the same file
+    takes the place of the soft link.
+    """
     import h5py
 
     if mesh.dimension > 3:
@@ -187,17 +217,31 @@ def _link_vtk(file, mesh, times):
     group.attrs["Origin"] = np.array(origin)
     group.attrs["Spacing"] = np.array(spacing)
     group.attrs["Direction"] = np.eye(3).ravel()
-    group.create_group("CellData")["density"] = h5py.SoftLink("/density")
+    count = file["time"].shape[0]
     steps = group.create_group("Steps")
-    steps.attrs["NSteps"] = np.int64(times.shape[0])
+    steps.attrs["NSteps"] = np.int64(count)
     steps["Values"] = h5py.SoftLink("/time")
-    offsets = np.arange(times.shape[0], dtype="<i8")
+    offsets = np.arange(count, dtype="<i8")
     scale = _scale(steps, "offset", offsets)
     _put(steps.create_group("CellDataOffsets"), "density", offsets, (scale,), dtype="<i8")
+    cells, density = group.create_group("CellData"), file["density"]
+    missing = 3 - mesh.dimension
+    shape = (*([count] if count > 1 else []), *[1] * missing, *mesh.shape)
+    if shape == density.shape:
+        cells["density"] = h5py.SoftLink("/density")
+        return
+    scales = [density.dims[i][0] for i in range(density.ndim)]
+    if missing:
+        scales[1:1] = [_scale(group, f"unit{i}", np.zeros(1, "<i8")) for i in range(missing)]
+    view = h5py.VirtualLayout(shape, density.dtype)
+    view[...] = h5py.VirtualSource(".", "/density", density.shape)
+    made = cells.create_virtual_dataset("density", view, fillvalue=np.nan)
+    for axis, scale in enumerate(scales[count == 1 :]):
+        made.dims[axis].attach_scale(scale)
 
 
 def read_common(content):
-    """Return time, rows, output, data, problem and provenance of a snapshot."""
+    """Return time, step, rows, output, data, problem and provenance of a snapshot."""
     with _open(content) as file:
 
         def read(name):
@@ -206,6 +250,7 @@ def read_common(content):
         output = read("output")
         return {
             "time": float(file["time"][0]),
+            "steps": file["step"][()],
             "rows": {name: data[()] for name, data in file["diagnostics"].items()},
             "output": None if output is None else output[0],
             "target": read("target"),
@@ -236,95 +281,162 @@ def read_restart(content):
             if dataset.is_scale:
                 continue
             value = dataset.asstr()[()] if dataset.dtype.kind == "O" else dataset[()]
-            found[name.removeprefix("state_")] = (
-                value.item() if isinstance(value, np.generic) else value
-            )
+            kind = dataset.attrs.get("kind")
+            if kind == "int":
+                value = int(value)
+            elif kind in ("float", "bool"):
+                value = value.item()
+            elif kind == "ndarray":
+                value = np.asarray(value)
+            found[name.removeprefix("state_")] = value
         return found
-
-
-def read_status(path):
-    """Return the status that the index tells, ``"running"`` without a readable index."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return str(file.attrs["status"])
-    except (OSError, KeyError):
-        return "running"
 
 
 def index_image(path, entries, status):
     """Return the bytes of an index: virtual datasets over the listed snapshots."""
     import h5py
 
-    with h5py.File(path / entries[-1]["name"], "r") as last, _memory_file() as file:
-        lengths = {"time": [1] * len(entries), "step": [entry["rows"] for entry in entries]}
+    def source(name):
+        return h5py.File(path / name, "r")
 
-        def join(source, name, axis):
-            counts = lengths[axis]
-            layout = h5py.VirtualLayout((sum(counts), *source.shape[1:]), source.dtype)
-            begin = 0
-            for entry, count in zip(entries, counts):
-                part = h5py.VirtualSource(entry["name"], name, (count, *source.shape[1:]))
-                layout[begin : begin + count] = part
-                begin += count
-            return file.create_virtual_dataset(name, layout, fillvalue=_fill(source.dtype))
+    names = [entry["name"] for entry in entries]
+    with source(names[-1]) as last, _memory_file() as file:
+        counts = _counts(last, names, source, [entry["rows"] for entry in entries])
 
-        _joined(last, file, join)
+        def join(item, name, axis):
+            shape = _joined_shape(item, axis, counts)
+            layout = h5py.VirtualLayout(shape, item.dtype)
+            for entry, where, part in _parts(item, axis, counts):
+                if 0 not in part:
+                    layout[where] = h5py.VirtualSource(names[entry], name, part)
+            return file.create_virtual_dataset(name, layout, fillvalue=_fill(item.dtype))
+
+        _copy(last, file, join, counts)
         file.attrs["status"] = status
         return _image(file)
 
 
-def packed_image(contents, status):
-    """Return the bytes of one plain file with every snapshot of a run."""
-    files = [_open(content) for content in contents]
-    with _memory_file() as file:
+def packed_image(contents, rows, status):
+    """Return the bytes of one plain file with every snapshot and the last restart point.
 
-        def join(source, name, axis):
-            values = np.concatenate([part[name][()] for part in files])
-            options = {"fletcher32": True, "chunks": source.shape} if values.size else {}
-            return file.create_dataset(name, data=values, **options)
+    `contents` is a sequence of the bytes of the snapshots. Nothing in the file is virtual: VTK's
+    view of a mesh of one or two axes is a copy.
+    """
+    names = range(len(contents))
 
-        _joined(files[-1], file, join)
+    def source(name):
+        return _open(contents[name])
+
+    with source(names[-1]) as last, _memory_file() as file:
+        counts = _counts(last, names, source, rows)
+        joined = []
+
+        def join(item, name, axis):
+            shape = _joined_shape(item, axis, counts)
+            options = {}
+            if 0 not in shape:
+                options = {"fletcher32": True, "chunks": _chunks((1, *shape[1:]))}
+                if item.ndim == 1:
+                    options["chunks"] = _chunks(shape)
+            made = file.create_dataset(
+                name, shape, item.dtype, fillvalue=_fill(item.dtype), **options
+            )
+            joined.append((made, name, list(_parts(item, axis, counts))))
+            return made
+
+        _copy(last, file, join, counts, restart=True)
+        for number in names:
+            with source(number) as part:
+                for made, name, parts in joined:
+                    if name in part:
+                        made[parts[number][1]] = part[name][()]
+        if "VTKHDF" in file and file["VTKHDF/CellData/density"].is_virtual:
+            _materialise(file["VTKHDF/CellData"], file["density"])
         file.attrs["status"] = status
         return _image(file)
+
+
+def _materialise(cells, density):
+    """Replace VTK's virtual view of the density by a copy."""
+    shape = cells["density"].shape
+    scales = [cells["density"].dims[i][0] for i in range(len(shape))]
+    del cells["density"]
+    _put(cells, "density", density[()].reshape(shape), scales)
+
+
+def _counts(last, names, source, rows):
+    """Return the lengths of what differs between snapshots: one time each, rows, particles."""
+    particles = None
+    if "particle" in last:
+        particles = []
+        for name in names:
+            with source(name) as file:
+                particles.append(file["particle"].shape[0])
+    return {"time": [1] * len(rows), "step": rows, "particle": particles}
+
+
+def _joined_shape(item, axis, counts):
+    shape = [sum(counts[axis]), *item.shape[1:]]
+    if item.name.startswith("/particles/"):
+        shape[1] = max(counts["particle"])
+    return tuple(shape)
+
+
+def _parts(item, axis, counts):
+    """Yield ``(number, where it goes, shape)`` of the part of every snapshot."""
+    begin = 0
+    for number, count in enumerate(counts[axis]):
+        where, shape = [slice(begin, begin + count)], [count, *item.shape[1:]]
+        if item.name.startswith("/particles/"):
+            shape[1] = counts["particle"][number]
+            where.append(slice(0, shape[1]))
+        yield number, tuple(where), tuple(shape)
+        begin += count
 
 
 def _fill(dtype):
     return np.nan if dtype.kind == "f" else -1
 
 
-def _joined(last, file, join):
+def _copy(last, file, join, counts, restart=False):
     """Copy the layout of a snapshot into `file`, joining what has a time or a step axis."""
     import h5py
 
-    scales = {}
+    scales, pending = {}, []
 
-    def axes_of(dataset):
-        return [dataset.dims[i][0].name for i in range(dataset.ndim) if len(dataset.dims[i])]
+    def axes_of(name, dataset):
+        if dataset.is_scale:
+            return [name]
+        dims = [dataset.dims[i] for i in range(dataset.ndim)]
+        return [dim[0].name.lstrip("/") for dim in dims if len(dim)]
 
     def visit(name, item):
-        if name.startswith(("restart", "VTKHDF")) or not isinstance(item, h5py.Dataset):
+        top = name.split("/")[0]
+        if top == "VTKHDF" or (top == "restart" and not restart):
             return
-        axes = [name] if item.is_scale else [axis.lstrip("/") for axis in axes_of(item)]
+        if not isinstance(item, h5py.Dataset):
+            return
+        axes = axes_of(name, item)
         if axes and axes[0] in ("time", "step"):
             made = join(item, name, axes[0])
+        elif name == "particle":
+            made = file.create_dataset(name, data=np.arange(max(counts["particle"]), dtype="<i8"))
         else:
-            made = file.create_dataset(name, data=item[()])
+            checked = {"fletcher32": True, "chunks": item.chunks} if item.fletcher32 else {}
+            made = file.create_dataset(name, data=item[()], dtype=item.dtype, **checked)
         for key, value in item.attrs.items():
             if key not in ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"):
                 made.attrs[key] = value
         if item.is_scale:
-            made.make_scale(name)
+            made.make_scale(name.rpartition("/")[2])
             scales[name] = made
         else:
             pending.append((made, axes))
 
-    pending = []
     last.visititems(visit)
     for dataset, axes in pending:
         for i, axis in enumerate(axes):
             dataset.dims[i].attach_scale(scales[axis])
     description = json.loads(last["measure_json"].asstr()[()])
     if description["kind"] == "Density":
-        _link_vtk(file, Mesh.from_description(description["domain"]), scales["time"])
+        _link_vtk(file, Mesh.from_description(description["domain"]))

@@ -1,28 +1,27 @@
 """A run on disk: a directory of immutable HDF5 snapshots, an index over them and a manifest.
 
     RUN/snapshots/000000.h5 …   self-contained, each a point to resume from
-    RUN/manifest.jsonl          a line a finished file: name, bytes, sha256, step, time
+    RUN/manifest.jsonl          a line a finished file: name, bytes, sha256, step, t, rows; the
+                                last line is that of run.h5, with the status of the run
     RUN/run.h5                  derived: virtual datasets over the snapshots, rebuilt at will
 
 A snapshot is built in memory, written to a temporary, synchronised and renamed, and only then
-listed in the manifest: what the manifest lists survives a crash. A file is opened only after its
-checksum was found right.
+listed in the manifest: what the manifest lists survives a crash. Reading needs the manifest and the
+snapshots only, and HDF5 sees a file only after its checksum was found right.
 """
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import pathlib
-import shutil
 import time
 
 import numpy as np
 
-from wgf import checks, layout
+from wgf import checks, directory, layout
 from wgf.solution import Solution
 
+# of the time of a run, for rebuilding the index while it goes on
 INDEX_SHARE = 0.01
 
 
@@ -54,31 +53,31 @@ class Writer:
         self, path, problem=None, target=None, abscissa=None, overwrite=False, resume=False
     ):
         self._lock = None
-        self.path = pathlib.Path(path)
-        if resume:
-            if not is_run(self.path):
-                raise checks.InputError(f"{self.path}: no run here, give the directory of a run")
-            self._acquire()
-            self._clean()
-        else:
-            _make_room(self.path, overwrite)
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._acquire()
-            (self.path / "snapshots").mkdir(exist_ok=True)
-            (self.path / "manifest.jsonl").touch()
-            _synchronise(self.path)
+        self.path = _folder(path)
         self.common = {
             "problem_json": json.dumps(problem or {}),
             "provenance_json": json.dumps(layout.provenance()),
         }
+        if resume:
+            directory.require_run(self.path)
+        else:
+            directory.refuse_occupied(self.path, overwrite)
+            directory.make_folder(self.path)
+        self._lock = directory.lock(self.path)
+        try:
+            if not resume:
+                # another writer may have come and gone before the lock was ours
+                directory.refuse_occupied(self.path, overwrite)
+                directory.empty(self.path)
+            self.entries, self._closing = directory.read_manifest(self.path)
+            if resume:
+                self._clean()
+        except BaseException:
+            self.release()
+            raise
         self.target, self.abscissa = target, abscissa
-        self.entries = read_manifest(self.path)
-        self._started = time.perf_counter()
+        self._started = _now()
         self._indexing = 0.0
-
-    def _acquire(self):
-        """Take the lock of the run; it is released when the process ends, however it ends."""
-        self._lock = _lock(self.path)
 
     def release(self):
         """Give the lock back and leave everything as it is."""
@@ -89,17 +88,19 @@ class Writer:
     __del__ = release
 
     def _clean(self):
-        """Remove temporaries and anything after the last good snapshot of an unfinished run."""
-        entries = read_manifest(self.path)
-        text = "".join(json.dumps(entry) + "\n" for entry in entries)
-        if (self.path / "manifest.jsonl").read_text() != text:
-            _replace(self.path / "manifest.jsonl", text.encode())
-        listed = {entry["name"] for entry in entries}
-        for file in (self.path / "snapshots").iterdir():
-            if f"snapshots/{file.name}" not in listed:
+        """Remove temporaries, half a manifest line and a snapshot that was never listed."""
+        present = directory.snapshot_files(self.path)
+        directory.refuse_unlisted(self.path, self.entries, present)
+        content = (self.path / directory.MANIFEST).read_bytes()
+        if content and not content.endswith(b"\n"):
+            directory.write_manifest(self.path, self.entries)
+            self._closing = None
+        listed = {entry["name"] for entry in self.entries}
+        for name in present - listed:
+            (self.path / name).unlink()
+        for folder in (self.path, self.path / "snapshots"):
+            for file in folder.glob("*.tmp"):
                 file.unlink()
-        for file in self.path.glob("*.tmp"):
-            file.unlink()
 
     def write(self, step, time, measure, output, rows, restart):
         """Write one snapshot and list it in the manifest.
@@ -117,53 +118,40 @@ class Writer:
         restart : dict
             Arrays, numbers and strings that a continuation needs.
         """
-        name = f"snapshots/{len(self.entries):06d}.h5"
+        name = directory.snapshot_name(len(self.entries))
         image = layout.snapshot_image(
             step, time, measure, output, rows, restart, self.target, self.abscissa, self.common
         )
-        _replace(self.path / name, image)
-        entry = {
-            "name": name,
-            "bytes": len(image),
-            "sha256": hashlib.sha256(image).hexdigest(),
-            "step": int(step),
-            "time": float(time),
-            "rows": len(next(iter(rows.values()), ())),
-        }
-        self._append(entry)
-        spent = _now() - self._started
-        if self._indexing < INDEX_SHARE * spent:
+        if self._closing is not None:
+            # a continued run is no longer done: its closing line goes
+            directory.write_manifest(self.path, self.entries)
+            self._closing = None
+        directory.replace(self.path / name, image)
+        count = len(next(iter(rows.values()), ()))
+        entry = directory.line_of(name, image, step, time, count)
+        directory.append_line(self.path, entry)
+        self.entries.append(entry)
+        if self._indexing < INDEX_SHARE * (_now() - self._started):
             self.index("running")
 
-    def _append(self, entry):
-        manifest = self.path / "manifest.jsonl"
-        size = manifest.stat().st_size
-        try:
-            with open(manifest, "ab") as stream:
-                stream.write((json.dumps(entry) + "\n").encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-        except OSError as error:
-            # a full disk may leave half a line behind
-            with contextlib.suppress(OSError):
-                os.truncate(manifest, size)
-            error.filename = error.filename or str(manifest)
-            raise
-        self.entries.append(entry)
-
     def index(self, status):
-        """Rebuild ``run.h5``."""
+        """Rebuild ``run.h5`` and return its line for the manifest."""
         begin = _now()
-        build_index(self.path, self.entries, status)
+        line = build_index(self.path, self.entries, status)
         self._indexing += _now() - begin
+        return line
 
     def close(self, status="done"):
-        """Rebuild the index with the final status and release the lock."""
+        """Rebuild the index, close the manifest with the status and release the lock."""
         if self._lock is None:
             return
         try:
             if self.entries:
-                self.index(status)
+                directory.write_manifest(self.path, [*self.entries, self.index(status)])
+        except OSError:
+            # what failed first is what the user must see
+            if status != "failed":
+                raise
         finally:
             self.release()
 
@@ -189,23 +177,42 @@ class Run:
     """
 
     def __init__(self, path):
-        self.path = pathlib.Path(path)
-        if not is_run(self.path):
-            raise checks.InputError(f"{self.path}: no run here, give the directory of a run")
-        self.entries = read_manifest(self.path)
+        self.path = _folder(path)
+        directory.require_run(self.path)
+        # the folder is listed first: a run that is being written only adds to the manifest after
+        present = directory.snapshot_files(self.path)
+        self.entries, closing = directory.read_manifest(self.path)
+        self.status = closing["status"] if closing else "running"
+        directory.refuse_unlisted(self.path, self.entries, present)
         if not self.entries:
             raise checks.InputError(f"{self.path}: the run has no snapshot yet, wait or run again")
         self.snapshots = _Snapshots(self)
-        read = [layout.read_common(self.checked(entry)) for entry in self.entries]
+        read = [self._common(entry) for entry in self.entries]
         self.times = np.array([part["time"] for part in read])
         self.problem, self.provenance = read[-1]["problem"], read[-1]["provenance"]
         self.target, self.abscissa = read[-1]["target"], read[-1]["abscissa"]
         outputs = [part["output"] for part in read]
         self.outputs = None if outputs[0] is None else np.array(outputs)
+        names = dict.fromkeys(name for part in read for name in part["rows"])
         self.diagnostics = {
-            name: np.concatenate([part["rows"][name] for part in read]) for name in read[0]["rows"]
+            name: np.concatenate(
+                [
+                    part["rows"].get(name, np.full(entry["rows"], np.nan))
+                    for part, entry in zip(read, self.entries)
+                ]
+            )
+            for name in names
         }
-        self.status = layout.read_status(self.path / "run.h5")
+
+    def _common(self, entry):
+        part = layout.read_common(self.checked(entry))
+        last = part["steps"][-1] if entry["rows"] else entry["step"]
+        if (part["time"], len(part["steps"]), last) != (entry["t"], entry["rows"], entry["step"]):
+            raise checks.InputError(
+                f"{self.path / directory.MANIFEST}: the line of {entry['name']} differs from the "
+                "file, restore it from a copy or run again"
+            )
+        return part
 
     def checked(self, entry):
         """Return the bytes of a listed file after checking them against the manifest.
@@ -215,7 +222,7 @@ class Run:
         InputError
             For a file that is missing or differs from what was written.
         """
-        trouble, content = _check(self.path, entry)
+        trouble, content = directory.check(self.path, entry)
         if trouble:
             raise checks.InputError(
                 f"{self.path / entry['name']}: {trouble}, restore it from a copy or run again"
@@ -257,114 +264,104 @@ def open_run(path):
     return Run(path)
 
 
-def is_run(path):
-    """Return whether `path` is the directory of a run."""
-    path = pathlib.Path(path)
-    return (path / "manifest.jsonl").is_file() and (path / "snapshots").is_dir()
+def verify(run):
+    """Check every listed file against the manifest and, if all is well, rebuild the index.
 
+    The index of a run that is being written, or that may not be written, is left as it is.
 
-def read_manifest(path):
-    """Return the entries of the manifest; a torn last line counts as not written.
-
-    Raises
-    ------
-    InputError
-        For a damaged line before the last.
-    """
-    manifest = pathlib.Path(path) / "manifest.jsonl"
-    lines = manifest.read_bytes().split(b"\n")
-    entries = []
-    for number, line in enumerate(lines):
-        if not line:
-            continue
-        entry = _entry(line)
-        if entry is None or entry["name"] != f"snapshots/{len(entries):06d}.h5":
-            if number == len(lines) - 1:
-                break
-            raise checks.InputError(
-                f"{manifest}: line {number + 1} is damaged, restore it from a copy or run again"
-            )
-        entries.append(entry)
-    return entries
-
-
-def _entry(line):
-    kinds = {"name": str, "bytes": int, "sha256": str, "step": int, "time": float, "rows": int}
-    try:
-        entry = json.loads(line)
-        fits = isinstance(entry, dict) and set(entry) == set(kinds)
-        return entry if fits and all(type(entry[k]) is kinds[k] for k in kinds) else None
-    except (ValueError, UnicodeDecodeError):
-        return None
-
-
-def verify(path):
-    """Check every listed file against the manifest and rebuild the index.
+    Parameters
+    ----------
+    run : Run or path
 
     Returns
     -------
     list of (str, str)
         Files that are not what was written, and what is wrong with each.
     """
-    path = pathlib.Path(path)
-    if not is_run(path):
-        raise checks.InputError(f"{path}: no run here, give the directory of a run")
-    entries = read_manifest(path)
-    found = [(entry["name"], _check(path, entry)[0]) for entry in entries]
+    path = _folder(run)
+    directory.require_run(path)
+    present = directory.snapshot_files(path)
+    try:
+        entries, closing = directory.read_manifest(path)
+        directory.refuse_unlisted(path, entries, present)
+    except checks.InputError as error:
+        return [(directory.MANIFEST, str(error).partition(": ")[2])]
+    found = [(entry["name"], directory.check(path, entry)[0]) for entry in entries]
     bad = [(name, trouble) for name, trouble in found if trouble]
-    if entries and not bad:
-        build_index(path, entries, layout.read_status(path / "run.h5"))
+    if bad or not entries:
+        return bad
+    if closing and (path / directory.INDEX).exists():
+        trouble, _content = directory.check(path, closing)
+        bad = [(directory.INDEX, f"{trouble}; it was rebuilt")] if trouble else []
+    # a run that another process writes to, or that may not be written, keeps its index
+    with contextlib.suppress(checks.InputError, PermissionError):
+        handle = directory.lock(path)
+        try:
+            if directory.read_manifest(path) == (entries, closing):
+                line = build_index(path, entries, closing["status"] if closing else "running")
+                if closing:
+                    directory.write_manifest(path, [*entries, line])
+        finally:
+            os.close(handle)
     return bad
 
 
-def _check(path, entry):
-    """Return ``(what is wrong or None, content)`` of a listed file."""
-    try:
-        content = (path / entry["name"]).read_bytes()
-    except FileNotFoundError:
-        return "the file is missing", None
-    if len(content) != entry["bytes"]:
-        return f"{len(content)} bytes where {entry['bytes']} were written", None
-    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        return "the content differs from what was written (sha256)", None
-    return None, content
-
-
 def build_index(path, entries, status):
-    """Write ``run.h5``, virtual datasets over all snapshots, and rename it into place."""
+    """Write ``run.h5``, virtual datasets over all snapshots, and return its manifest line."""
     image = layout.index_image(path, entries, status)
-    _replace(pathlib.Path(path) / "run.h5", image)
+    directory.replace(path / directory.INDEX, image)
+    last, rows = entries[-1], sum(entry["rows"] for entry in entries)
+    return directory.line_of(directory.INDEX, image, last["step"], last["t"], rows, status=status)
 
 
-def pack(path, destination):
-    """Write a run as one plain HDF5 file without virtual datasets.
+def pack(run, destination):
+    """Write a run as one plain HDF5 file without virtual datasets; it fits into memory twice.
+
+    Parameters
+    ----------
+    run : Run or path
+    destination : path
 
     Raises
     ------
     InputError
-        If `destination` exists.
+        If `destination` exists, and for files that differ from what was written.
     """
     destination = pathlib.Path(destination)
-    if destination.exists():
+    if os.path.lexists(destination):
         raise checks.InputError(f"{destination}: exists already, choose another path")
-    run = Run(path)
-    contents = [run.checked(entry) for entry in run.entries]
-    _replace(destination, layout.packed_image(contents, run.status))
+    run = run if isinstance(run, Run) else Run(run)
+    rows = [entry["rows"] for entry in run.entries]
+    directory.replace(destination, layout.packed_image(_Contents(run), rows, run.status))
+
+
+class _Contents:
+    """The checked bytes of every snapshot, one at a time."""
+
+    def __init__(self, run):
+        self._run = run
+
+    def __len__(self):
+        return len(self._run.entries)
+
+    def __getitem__(self, number):
+        return self._run.checked(self._run.entries[number])
 
 
 def summary(run):
     """Return a text for people: what was run, how far, how large, how it stands."""
     size = sum(entry["bytes"] for entry in run.entries)
-    columns = run.diagnostics
     lines = [
         f"{run.path}: {run.snapshots[0]!r}",
         f"  status      {run.status}, {len(run.times)} snapshots from t={run.times[0]:g} to "
-        f"{run.times[-1]:g}, {len(columns['t']) - 1} steps, {size / 1e6:.3g} MB",
+        f"{run.times[-1]:g}, {run.entries[-1]['step']} steps, {size / 1e6:.3g} MB",
     ]
-    lines += [f"  {key:<11} {value}" for key, value in run.problem.items()]
-    lines += [f"  {key:<11} {value}" for key, value in run.provenance.items()]
-    for name, column in columns.items():
-        lines.append(f"  {name:<11} {column[-1]:.6g} (at the start {column[0]:.6g})")
+    for name, value in [*run.problem.items(), *run.provenance.items()]:
+        value = " ".join(map(str, value)) if isinstance(value, list) else value
+        lines.append(f"  {name:<11} {value}")
+    for name, column in run.diagnostics.items():
+        if len(column):
+            lines.append(f"  {name:<11} {column[-1]:.6g} (at the start {column[0]:.6g})")
     return "\n".join(lines)
 
 
@@ -372,57 +369,10 @@ def _now():
     return time.perf_counter()
 
 
-def _lock(path):
-    """Return an open handle that holds the lock of the run at `path`."""
-    handle = os.open(path / "lock", os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise checks.InputError(
-            f"{path}: another process writes to this run, wait for it or choose another path"
-        ) from None
-    return handle
-
-
-def _make_room(path, overwrite):
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise checks.InputError(f"{path}: is a file, choose another path")
-    held = sorted(child.name for child in path.iterdir())
-    if not held:
-        return
-    if not is_run(path):
-        raise checks.InputError(f"{path}: holds {held[0]} and no run, choose another path")
-    if not overwrite:
-        raise checks.InputError(f"{path}: holds a run already, choose another path or overwrite it")
-    os.close(_lock(path))
-    shutil.rmtree(path / "snapshots")
-    for name in ("run.h5", "manifest.jsonl", "lock", "figure.png", "options.json"):
-        (path / name).unlink(missing_ok=True)
-
-
-def _replace(path, content):
-    """Write `content` so that `path` holds all of it or what it held before."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        _synchronise(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        error.filename = error.filename or str(path)
-        raise
-
-
-def _synchronise(folder):
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _folder(run):
+    """Return the directory of a run, given itself or its path."""
+    if isinstance(run, Run):
+        return run.path
+    if not isinstance(run, str | os.PathLike):
+        raise checks.InputTypeError(f"run: {run!r} is no path, give the directory of a run")
+    return pathlib.Path(run)

@@ -1,0 +1,232 @@
+"""The directory of a run: its manifest, its lock, and writing that a crash cannot tear.
+
+A line of the manifest is a dictionary: name, bytes and sha256 of a finished file, step and t of
+its snapshot, and the number of rows of diagnostics it holds. The last line of a closed run is
+that of the index, with the status of the run.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+
+from wgf import checks
+
+INDEX = "run.h5"
+MANIFEST = "manifest.jsonl"
+
+
+def is_run(path):
+    """Return whether `path` is the directory of a run."""
+    path = pathlib.Path(path)
+    return (path / MANIFEST).is_file() and (path / "snapshots").is_dir()
+
+
+def read_manifest(path):
+    """Return the lines of the snapshots and the closing one, None for a run that was not closed.
+
+    Half a line at the end counts as not written.
+
+    Raises
+    ------
+    InputError
+        For a damaged line.
+    """
+    manifest = pathlib.Path(path) / MANIFEST
+    lines = manifest.read_bytes().split(b"\n")
+    entries, closing = [], None
+    for number, line in enumerate(lines):
+        if not line and number == len(lines) - 1:
+            break
+        entry = _entry(line)
+        if entry is not None and entry["name"] == INDEX and entries and closing is None:
+            closing = entry
+        elif entry is not None and entry["name"] == snapshot_name(len(entries)) and closing is None:
+            entries.append(entry)
+        elif number == len(lines) - 1:
+            break
+        else:
+            raise checks.InputError(
+                f"{manifest}: line {number + 1} is damaged, restore it from a copy or run again"
+            )
+    return entries, closing
+
+
+def write_manifest(path, entries):
+    """Write the whole manifest anew."""
+    replace(path / MANIFEST, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
+
+
+def append_line(path, entry):
+    """Append a line to the manifest and wait until it is on the disk."""
+    manifest = path / MANIFEST
+    size = manifest.stat().st_size
+    try:
+        with open(manifest, "ab") as stream:
+            stream.write((json.dumps(entry) + "\n").encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        # a full disk may leave half a line behind
+        with contextlib.suppress(OSError):
+            os.truncate(manifest, size)
+        raise OSError(error.errno, error.strerror, str(manifest)) from error
+
+
+def snapshot_name(number):
+    """Return the name of a snapshot within the directory of its run."""
+    return f"snapshots/{number:06d}.h5"
+
+
+def line_of(name, content, step, time, rows, **more):
+    """Return the manifest's line of a file."""
+    digest = hashlib.sha256(content).hexdigest()
+    return {
+        "name": name,
+        "bytes": len(content),
+        "sha256": digest,
+        "step": int(step),
+        "t": float(time),
+        "rows": int(rows),
+        **more,
+    }
+
+
+def _entry(line):
+    """Return the entry that a line holds, None if it holds none."""
+    kinds = {"name": str, "bytes": int, "sha256": str, "step": int, "t": float, "rows": int}
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if isinstance(entry, dict) and entry.get("name") == INDEX:
+        kinds = {**kinds, "status": str}
+    fits = isinstance(entry, dict) and set(entry) == set(kinds)
+    return entry if fits and all(type(entry[k]) is kinds[k] for k in kinds) else None
+
+
+def snapshot_files(path):
+    """Return the names of the snapshots that are in the folder."""
+    return {
+        f"snapshots/{file.name}"
+        for file in (path / "snapshots").iterdir()
+        if re.fullmatch(r"\d{6,}\.h5", file.name)
+    }
+
+
+def refuse_unlisted(path, entries, present):
+    """Refuse a manifest that lacks more than the one snapshot that a crash may leave out."""
+    missing = sorted(present - {entry["name"] for entry in entries})
+    if len(missing) > 1:
+        raise checks.InputError(
+            f"{path / MANIFEST}: {len(missing)} snapshots from {missing[0]} on are not "
+            "listed, restore it from a copy or run again"
+        )
+
+
+def check(path, entry):
+    """Return ``(what is wrong or None, content)`` of a listed file."""
+    try:
+        content = (path / entry["name"]).read_bytes()
+    except FileNotFoundError:
+        return "the file is missing", None
+    if len(content) != entry["bytes"]:
+        return f"{len(content)} bytes where {entry['bytes']} were written", None
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        return "the content differs from what was written (sha256)", None
+    return None, content
+
+
+def require_run(path):
+    """Refuse a path that is not the directory of a run."""
+    if not is_run(path):
+        raise checks.InputError(f"{path}: no run here, give the directory of a run")
+
+
+def lock(path):
+    """Return an open handle that holds the lock of the run at `path`.
+
+    The file stays: were it removed, two processes could each lock a file of that name.
+    """
+    handle = os.open(path / "lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise checks.InputError(
+            f"{path}: another process writes to this run, wait for it or choose another path"
+        ) from None
+    except OSError as error:
+        os.close(handle)
+        raise OSError(error.errno, error.strerror, str(path / "lock")) from error
+    return handle
+
+
+def refuse_occupied(path, overwrite):
+    """Refuse anything but a free path, an empty directory and, to overwrite, a run."""
+    if not os.path.lexists(path):
+        return
+    if not path.is_dir():
+        raise checks.InputError(f"{path}: is a file, choose another path")
+    # a writer that was killed before its first snapshot left no more than this
+    held = {child.name for child in path.iterdir()} - {"lock", MANIFEST + ".tmp"}
+    snapshots = path / "snapshots"
+    bare = not snapshots.is_dir() or not any(snapshots.iterdir())
+    if bare and (held <= {"snapshots"} or (is_run(path) and not (path / MANIFEST).stat().st_size)):
+        return
+    if not is_run(path):
+        raise checks.InputError(f"{path}: holds {min(held)} and no run, choose another path")
+    if not overwrite:
+        raise checks.InputError(f"{path}: holds a run already, choose another path or overwrite it")
+
+
+def make_folder(path):
+    """Create a directory so that it survives a crash, like those above it."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in made:
+        synchronise(folder.parent)
+
+
+def empty(path):
+    """Turn a directory into a run without snapshots; it is a run at every moment in between."""
+    (path / "snapshots").mkdir(exist_ok=True)
+    replace(path / MANIFEST, b"")
+    for name in (INDEX, "figure.png", "options.json"):
+        (path / name).unlink(missing_ok=True)
+    for name in snapshot_files(path):
+        (path / name).unlink()
+    for file in (path / "snapshots").glob("*.tmp"):
+        file.unlink()
+    synchronise(path / "snapshots")
+    synchronise(path)
+
+
+def replace(path, content):
+    """Write `content` so that `path` holds all of it or what it held before."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        synchronise(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def synchronise(folder):
+    """Wait until the names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
