@@ -227,11 +227,8 @@ def _verify(chosen):
     bad = verify(chosen.run)
     if bad:
         name, trouble = bad[0]
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise checks.InputError(
-            f"{pathlib.Path(chosen.run) / name}: {trouble}{more}, restore it from a copy or run "
-            "again"
-        )
+        more = f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
+        raise checks.InputError(f"{pathlib.Path(chosen.run) / name}: {trouble}{more}")
     print(f"{chosen.run}: every file is what was written")
 
 

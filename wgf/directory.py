@@ -16,6 +16,7 @@ import re
 from wgf import checks
 
 INDEX = "run.h5"
+REMEDY = "restore it from a copy or run again"
 MANIFEST = "manifest.jsonl"
 
 
@@ -49,9 +50,7 @@ def read_manifest(path):
         elif number == len(lines) - 1:
             break
         else:
-            raise checks.InputError(
-                f"{manifest}: line {number + 1} is damaged, restore it from a copy or run again"
-            )
+            raise checks.InputError(f"{manifest}: line {number + 1} is damaged, {REMEDY}")
     return entries, closing
 
 
@@ -122,8 +121,8 @@ def refuse_unlisted(path, entries, present):
     missing = sorted(present - {entry["name"] for entry in entries})
     if len(missing) > 1:
         raise checks.InputError(
-            f"{path / MANIFEST}: {len(missing)} snapshots from {missing[0]} on are not "
-            "listed, restore it from a copy or run again"
+            f"{path / MANIFEST}: {len(missing)} snapshots from {missing[0]} on are not listed, "
+            f"{REMEDY}"
         )
 
 

@@ -156,7 +156,7 @@ def prepare_out(out, sides, overwrite):
 
 
 def _is_run(path):
-    from wgf.store import is_run
+    from wgf.directory import is_run
 
     return is_run(path)
 

@@ -210,7 +210,7 @@ class Run:
         if (part["time"], len(part["steps"]), last) != (entry["t"], entry["rows"], entry["step"]):
             raise checks.InputError(
                 f"{self.path / directory.MANIFEST}: the line of {entry['name']} differs from the "
-                "file, restore it from a copy or run again"
+                f"file, {directory.REMEDY}"
             )
         return part
 
@@ -224,9 +224,7 @@ class Run:
         """
         trouble, content = directory.check(self.path, entry)
         if trouble:
-            raise checks.InputError(
-                f"{self.path / entry['name']}: {trouble}, restore it from a copy or run again"
-            )
+            raise checks.InputError(f"{self.path / entry['name']}: {trouble}, {directory.REMEDY}")
         return content
 
     def restart(self):
@@ -276,7 +274,7 @@ def verify(run):
     Returns
     -------
     list of (str, str)
-        Files that are not what was written, and what is wrong with each.
+        Files that are not what was written; what is wrong with each and what to do.
     """
     path = _folder(run)
     directory.require_run(path)
@@ -287,12 +285,13 @@ def verify(run):
     except checks.InputError as error:
         return [(directory.MANIFEST, str(error).partition(": ")[2])]
     found = [(entry["name"], directory.check(path, entry)[0]) for entry in entries]
-    bad = [(name, trouble) for name, trouble in found if trouble]
+    bad = [(name, f"{trouble}, {directory.REMEDY}") for name, trouble in found if trouble]
     if bad or not entries:
         return bad
+    done = "it could not be rebuilt, run this where it can be written"
+    trouble = None
     if closing and (path / directory.INDEX).exists():
         trouble, _content = directory.check(path, closing)
-        bad = [(directory.INDEX, f"{trouble}; it was rebuilt")] if trouble else []
     # a run that another process writes to, or that may not be written, keeps its index
     with contextlib.suppress(checks.InputError, PermissionError):
         handle = directory.lock(path)
@@ -301,9 +300,10 @@ def verify(run):
                 line = build_index(path, entries, closing["status"] if closing else "running")
                 if closing:
                     directory.write_manifest(path, [*entries, line])
+                done = "it was rebuilt from the snapshots, go on"
         finally:
             os.close(handle)
-    return bad
+    return [(directory.INDEX, f"{trouble}, {done}")] if trouble else []
 
 
 def build_index(path, entries, status):
