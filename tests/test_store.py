@@ -307,6 +307,7 @@ def test_a_damaged_manifest_is_refused(stored, damage):
     manifest.write_bytes(b"".join(lines))
     with pytest.raises(wgf.InputError, match="manifest.jsonl.*restore it from a copy"):
         wgf.open_run(path)
+    assert [name for name, _ in store.verify(path)] == ["manifest.jsonl"]
 
 
 def test_a_writer_continues_after_the_last_good_snapshot(stored):

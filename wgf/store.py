@@ -187,7 +187,7 @@ class Run:
         if not self.entries:
             raise checks.InputError(f"{self.path}: the run has no snapshot yet, wait or run again")
         self.snapshots = _Snapshots(self)
-        read = [self._common(entry) for entry in self.entries]
+        read = [_common(self.path, entry, self.checked(entry)) for entry in self.entries]
         self.times = np.array([part["time"] for part in read])
         self.problem, self.provenance = read[-1]["problem"], read[-1]["provenance"]
         self.target, self.abscissa = read[-1]["target"], read[-1]["abscissa"]
@@ -203,16 +203,6 @@ class Run:
             )
             for name in names
         }
-
-    def _common(self, entry):
-        part = layout.read_common(self.checked(entry))
-        last = part["steps"][-1] if entry["rows"] else entry["step"]
-        if (part["time"], len(part["steps"]), last) != (entry["t"], entry["rows"], entry["step"]):
-            raise checks.InputError(
-                f"{self.path / directory.MANIFEST}: the line of {entry['name']} differs from the "
-                f"file, {directory.REMEDY}"
-            )
-        return part
 
     def checked(self, entry):
         """Return the bytes of a listed file after checking them against the manifest.
@@ -251,6 +241,18 @@ class _Snapshots:
         return layout.read_measure(self._run.checked(self._run.entries[index]))
 
 
+def _common(path, entry, content):
+    """Read all but the measure of a snapshot; refuse one that its manifest line does not tell."""
+    part = layout.read_common(content)
+    last = part["steps"][-1] if entry["rows"] else entry["step"]
+    if (part["time"], len(part["steps"]), last) != (entry["t"], entry["rows"], entry["step"]):
+        raise checks.InputError(
+            f"{path / directory.MANIFEST}: the line of {entry['name']} differs from the file, "
+            f"{directory.REMEDY}"
+        )
+    return part
+
+
 def open_run(path):
     """Open a stored run, also one that is still being written.
 
@@ -284,8 +286,16 @@ def verify(run):
         directory.refuse_unlisted(path, entries, present)
     except checks.InputError as error:
         return [(directory.MANIFEST, str(error).partition(": ")[2])]
-    found = [(entry["name"], directory.check(path, entry)[0]) for entry in entries]
-    bad = [(name, f"{trouble}, {directory.REMEDY}") for name, trouble in found if trouble]
+    bad = []
+    for entry in entries:
+        trouble, content = directory.check(path, entry)
+        if trouble:
+            bad.append((entry["name"], f"{trouble}, {directory.REMEDY}"))
+            continue
+        try:
+            _common(path, entry, content)
+        except checks.InputError as error:
+            bad.append((directory.MANIFEST, str(error).partition(": ")[2]))
     if bad or not entries:
         return bad
     done = "it could not be rebuilt, run this where it can be written"
