@@ -238,6 +238,7 @@ def test_view_for_vtk(tmp_path, dimension):
 
 
 def test_a_missing_or_stale_index_does_no_harm(stored):
+    h5py = pytest.importorskip("h5py")
     path, _memory = stored
     (path / "run.h5").unlink()
     run = wgf.open_run(path)
@@ -251,7 +252,8 @@ def test_a_missing_or_stale_index_does_no_harm(stored):
     [(name, trouble)] = store.verify(run)
     assert name == "run.h5" and "rebuilt from the snapshots" in trouble
     assert store.verify(run) == []
-    assert (path / "run.h5").read_bytes() == whole
+    with h5py.File(path / "run.h5") as file:
+        assert np.array_equal(file["density"][()], [each.values for each in run.snapshots])
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "zero"])
