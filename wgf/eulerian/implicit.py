@@ -407,6 +407,9 @@ def gmres(product, right, tolerance, limit):
                 vector = vector - share * basis[i]
         hessenberg[k + 1, k] = norm(vector)
         small = hessenberg[: k + 2, : k + 1]
+        if not np.isfinite(small).all():
+            # the linearised solve overflowed: no direction, so that the step is halved
+            return np.zeros_like(right)
         weights = np.linalg.lstsq(small, target[: k + 2], rcond=None)[0]
         left = norm(target[: k + 2] - small @ weights)
         if left <= tolerance * size or hessenberg[k + 1, k] <= 1e-14 * norm(small):
