@@ -13,7 +13,7 @@ SMALLEST_STEP = 1e-14
 NEWTON_LIMIT = 25
 KRYLOV_LIMIT = 60
 TOLERANCE = 1e-12
-EASY = 8
+EASY = 5
 
 
 class ImplicitFiniteVolume:
