@@ -1,0 +1,140 @@
+"""The implicit mesh solver: the energy law for any step, positivity, mass, stationary states."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import densities, functionals, meshes
+
+import wgf
+from wgf.eulerian.implicit import discrete_residual, residual_slope
+from wgf.eulerian.implicit_kernels import solve_line
+
+KERNELS = (
+    lambda z: 0.5 * np.sum(z**2, axis=1),
+    lambda z: -np.exp(-np.sum(z**2, axis=1)),
+    lambda z: -0.5 * np.log(np.sum(z**2, axis=1)),
+)
+
+
+@st.composite
+def problems(draw):
+    """Any functional with or without entropies and interactions, a density and a first step."""
+    functional, names = draw(functionals())
+    kinds = draw(st.sets(st.sampled_from(["entropy", "power", "interaction"])))
+    if "entropy" in kinds:
+        functional = functional + wgf.Entropy(draw(st.sampled_from([1e-3, 0.1, 1.0])))
+    if "power" in kinds:
+        exponent = draw(st.sampled_from([0.5, 0.8, 1.5, 2.0, 3.0]))
+        functional = functional + wgf.PowerEntropy(draw(st.sampled_from([1e-2, 1.0])), exponent)
+    if "interaction" in kinds:
+        functional = functional + wgf.Interaction(draw(st.sampled_from(KERNELS)))
+    step = draw(st.sampled_from([1e-4, 1e-2, 1.0, 30.0, 1e3]))
+    return functional, draw(densities(draw(meshes(names=names)))), step
+
+
+def check_energy_law(case):
+    functional, start, step = case
+    stepper = wgf.ImplicitFiniteVolume(step).prepare(wgf.GradientFlow(functional), start)
+    before = stepper.row
+    for _ in range(2):
+        row = stepper.advance(1e6)
+        scale = sum(abs(row[name]) for name in functional.part_names)
+        assert row["objective"] <= before["objective"] + 1e-12 * scale
+        assert abs(row["mass"] - start.mass) <= 1e-12 * start.mass
+        assert stepper.values.min() >= 0.0
+        before = row
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@given(problems())
+def test_energy_law(case):
+    check_energy_law(case)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
+@given(problems())
+def test_energy_law_of_a_thousand_problems(case):
+    check_energy_law(case)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("n", [2, 3, 9])
+def test_line_solve(n, periodic):
+    """Against a dense solve, with coefficients over twelve orders of magnitude."""
+    generator = np.random.default_rng(n)
+    a, b = 10.0 ** generator.uniform(-6, 6, (2, n))
+    if not periodic:
+        a[0] = b[-1] = 0.0
+    matrix = np.diag(1 + a + b)
+    for i in range(n):
+        matrix[(i + 1) % n, i] -= b[i]
+        matrix[(i - 1) % n, i] -= a[i]
+    right = generator.random(n)
+    result = np.empty(n)
+    solve_line(a, b, right.copy(), periodic, *np.empty((3, n)), result)
+    assert np.allclose(matrix @ result, right, atol=1e-9 * np.abs(matrix).max())
+    assert result.sum() == pytest.approx(right.sum(), rel=1e-13)
+    assert result.min() >= 0
+
+
+@pytest.mark.parametrize("loss", [wgf.Squared([0.3, -1.0]), wgf.Logistic([1.0, -1.0])])
+def test_discrete_residual_and_its_derivative(loss):
+    risk = wgf.Risk(wgf.Features(lambda p: np.hstack([p, p**2])), loss, scale=2.0)
+    old, new, direction = np.array([0.2, 0.4]), np.array([1.2, -0.7]), np.array([0.3, 0.8])
+    rise = discrete_residual(risk, old, new) @ (new - old)
+    assert rise == pytest.approx(risk.value_of(new) - risk.value_of(old), rel=1e-13)
+    shift = 1e-6
+    ahead = discrete_residual(risk, old, new + shift * direction)
+    back = discrete_residual(risk, old, new - shift * direction)
+    found = residual_slope(risk, old, new, direction)
+    assert found == pytest.approx((ahead - back) / (2 * shift), rel=1e-6, abs=1e-9)
+
+
+def test_agrees_with_the_explicit_method():
+    """Of first order in time: halving the step halves the distance."""
+    x = np.linspace(-1, 1, 20)
+    functional = wgf.Risk(wgf.Neurons(x, "tanh"), wgf.Squared(np.sin(3 * x))) + wgf.Entropy(0.05)
+    mesh = wgf.Mesh(a=wgf.Axis(-3, 3, 24), w=wgf.Axis(-3, 3, 24))
+    flow, start = wgf.GradientFlow(functional), wgf.Density.normal(mesh, (0.3, 0.5), 0.5)
+    reference = wgf.solve(flow, start, 0.5).final.values
+    errors = []
+    for step in (0.05, 0.025):
+        method = wgf.ImplicitFiniteVolume(step, growth=1)
+        errors.append(np.abs(wgf.solve(flow, start, 0.5, method=method).final.values - reference))
+    assert 1.7 <= errors[0].sum() / errors[1].sum() <= 2.3
+
+
+def test_until_stationary():
+    mesh = wgf.Mesh(x=wgf.Axis(-3, 3, 60))
+    start, exact = wgf.Density.normal(mesh, 1.0, 0.3), wgf.Density.normal(mesh, 0.0, 1.0)
+    flow = wgf.GradientFlow(wgf.Ridge(1.0) + wgf.Entropy(1.0))
+    method = wgf.ImplicitFiniteVolume(0.1)
+    run = wgf.solve(flow, start, "stationary", method=method, tolerance=1e-12, gap=1e-6)
+    assert run.status == "done" and len(run.snapshots) == 2
+    assert run.diagnostics["gap"][-1] <= 1e-6 * abs(run.diagnostics["objective"][-1])
+    # midpoint values of the Gibbs density against cell averages: second order
+    assert np.abs(run.final.values - exact.values).max() <= 1e-3
+    with pytest.raises(wgf.InputError, match="use wgf.ImplicitFiniteVolume"):
+        wgf.solve(flow, start, "stationary", gap=1e-6)
+    with pytest.raises(wgf.InputError, match="leave them out"):
+        wgf.solve(flow, start, "stationary", every=1.0)
+
+
+def test_continues_bit_by_bit(tmp_path):
+    mesh = wgf.Mesh(x=wgf.Axis(-3, 3, 40))
+    start = wgf.Density.normal(mesh, 1.0, 0.3)
+    flow = wgf.GradientFlow(wgf.Ridge(1.0) + wgf.Interaction(KERNELS[1]))
+    method = wgf.ImplicitFiniteVolume(0.01)
+    options = {"method": method, "every": 0.1, "save": tmp_path / "run"}
+    wgf.solve(flow, start, 0.5, **options)
+    resumed = wgf.solve(flow, start, 1.0, resume=True, **options)
+    whole = wgf.solve(flow, start, 1.0, method=method, every=0.1)
+    assert np.array_equal(resumed.final.values, whole.final.values)
+
+
+@pytest.mark.parametrize("step", [0, -1.0, np.nan, "fast"])
+def test_bad_step(step):
+    with pytest.raises(wgf.InputError, match="implicit finite volume step: .*, give"):
+        wgf.ImplicitFiniteVolume(step)
