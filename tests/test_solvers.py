@@ -89,6 +89,8 @@ def test_tanh_sides_agree_where_everything_is_smooth():
     assert last(solutions["mesh"]) < 0.6 * solutions["mesh"].diagnostics["objective"][0]
 
 
+# coarse cells spread to the walls
+@pytest.mark.filterwarnings("ignore:box")
 def test_relu_student_learns_the_teacher():
     solutions, _, _ = solve("relu_3d", cells=24, until=60.0)
     for solution in solutions.values():
@@ -117,6 +119,8 @@ def test_fisher_rao_2d_finds_three_sources():
             assert np.abs(weights[near] @ offset[near]).max() <= 0.004
 
 
+# coarse cells spread to the walls
+@pytest.mark.filterwarnings("ignore:box")
 def test_lazy_output_follows_the_linear_system_of_its_start():
     """The error falls like 1 / alpha or faster; mesh and particles agree at every scale."""
     alphas, errors = np.array([1.0, 4.0, 16.0, 64.0]), []

@@ -19,6 +19,10 @@ class InputTypeError(InputError, TypeError):
     """Bad input of the wrong type."""
 
 
+class BoxWarning(UserWarning):
+    """The box cuts off what the flow does beyond its walls."""
+
+
 class NumericalError(RuntimeError):
     """A run that cannot go on: NaN, a step that shrank to nothing, a solve that failed."""
 

@@ -11,6 +11,7 @@ import argparse
 import os
 import pathlib
 import sys
+import warnings
 
 from wgf import __version__, checks, runner
 
@@ -41,6 +42,16 @@ def main(setup=None, argv=None):
 def status(setup=None, argv=None):
     """Run the command line and return the exit status; see `main`."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        return _status(setup, argv)
+
+
+def _warn(message, category, filename, lineno, file=None, line=None):
+    print(f"wgf: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _status(setup, argv):
     try:
         if setup is None:
             _command(argv)

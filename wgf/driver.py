@@ -1,5 +1,7 @@
 """The one driver: a flow, a start, a method, and what to keep of the run."""
 
+import warnings
+
 import numpy as np
 
 from wgf import checks
@@ -10,6 +12,8 @@ from wgf.solution import Solution
 
 # no state takes so long to settle; a step may be of any length below
 LONGEST = 1e12
+# share of the mass at a wall from which the box is said to be too small
+WALL_SHARE = 1e-8
 
 
 def default_method(flow, start):
@@ -109,6 +113,12 @@ def solve(
     Returns
     -------
     Solution
+        Its column ``residual`` is ``F(t) - F(0) + ∫_0^t dissipation``, zero for the exact flow.
+
+    Warns
+    -----
+    BoxWarning
+        If more than 1e-8 of the mass reached a wall that the start kept away from.
 
     Raises
     ------
@@ -175,12 +185,35 @@ def _run(stepper, times, keep, stop, report, still=None):
                 if stop is not None and stop(row):
                     keep.snapshot(stepper)
                     keep.solution.status = "stopped"
+                    warn_of_walls(keep.solution)
                     return keep.solution
                 if still is not None and still(row):
                     break
             keep.snapshot(stepper)
         keep.solution.status = "done"
+    warn_of_walls(keep.solution)
     return keep.solution
+
+
+def warn_of_walls(solution):
+    """Warn of walls that the start kept away from and the flow reached.
+
+    Walls that the start already touches are taken for walls of the problem.
+    """
+    columns = solution.diagnostics
+    for name in solution.problem["axes"]:
+        wall = columns.get(f"wall_{name}")
+        if wall is None:
+            continue
+        share = wall / columns["mass"]
+        if share[0] <= WALL_SHARE < share.max():
+            held = columns[f"blocked_{name}"].max()
+            warnings.warn(
+                f"box: {share.max():.2g} of the mass reached the walls of {name}, which held back "
+                f"up to {held:.2g} a unit of time, enlarge the axis",
+                checks.BoxWarning,
+                stacklevel=4,
+            )
 
 
 class _Stationary:
@@ -212,6 +245,7 @@ class _Keeper:
             "method": repr(method),
             "start": repr(start),
             "axes": list(names),
+            "terms": list(flow.functional.part_names),
         }
         risks = flow.functional.risks
         target = risks[0].loss.target if risks else None
@@ -219,6 +253,7 @@ class _Keeper:
         self.solution = Solution(problem, target, abscissa)
         self.rows = {}
         self.steps = -1
+        self.last = None
         self.writer = None
         if save is not None:
             from wgf.store import Writer
@@ -253,9 +288,17 @@ class _Keeper:
         solution.times, solution.outputs = run.times, run.outputs
         solution.snapshots, solution.diagnostics = list(run.snapshots), run.diagnostics
         self.steps = len(run.diagnostics["t"]) - 1
+        self.last = {name: float(column[-1]) for name, column in run.diagnostics.items()}
         return stepper
 
     def row(self, row):
+        """Keep a row after adding the residual of the energy identity up to it."""
+        before = self.last
+        row["residual"] = 0.0
+        if before is not None:
+            change = row["objective"] - before["objective"]
+            row["residual"] = before["residual"] + (change + row["dt"] * row["dissipation"])
+        self.last = dict(row)
         for name, value in row.items():
             self.rows.setdefault(name, []).append(float(value))
         self.steps += 1

@@ -245,8 +245,7 @@ def _objectives(ax, pairs):
 def _parts(ax, solution):
     columns = solution.diagnostics
     ax.plot(columns["t"], columns["objective"], color="black", label="objective F")
-    fixed = {"t", "dt", "mass", "objective", "dissipation", "rejected"}
-    terms = [name for name in columns if name not in fixed and np.ptp(columns[name]) > 0]
+    terms = [name for name in solution.problem.get("terms", ()) if np.ptp(columns[name]) > 0]
     for name, colour in zip(terms, COLOURS):
         ax.plot(columns["t"], columns[name], "--", color=colour, label=name)
     _time_axis(ax, columns["t"])

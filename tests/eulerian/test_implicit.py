@@ -106,6 +106,7 @@ def test_agrees_with_the_explicit_method():
     assert 1.7 <= errors[0].sum() / errors[1].sum() <= 2.3
 
 
+@pytest.mark.filterwarnings("ignore:box")
 def test_until_stationary():
     mesh = wgf.Mesh(x=wgf.Axis(-3, 3, 60))
     start, exact = wgf.Density.normal(mesh, 1.0, 0.3), wgf.Density.normal(mesh, 0.0, 1.0)

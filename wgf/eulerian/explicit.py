@@ -5,6 +5,7 @@ import numpy as np
 from wgf import checks
 from wgf.eulerian import implicit_kernels, kernels
 from wgf.eulerian.discrete import DiscreteFunctional
+from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
 from wgf.measure import Density
 
@@ -91,6 +92,7 @@ class ExplicitStepper:
         missing = 4 - self.mesh.dimension
         self.periodic = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
         self.rates = np.concatenate([np.zeros(missing), mobility / self.mesh.spacing**2])
+        self.walls = Walls(self.mesh, mobility)
         self.time = 0.0
         self.values = start.values.ravel().copy()
         self.potential = np.empty(self.mesh.cells)
@@ -115,6 +117,7 @@ class ExplicitStepper:
         row = {"t": self.time, "dt": dt, "mass": mass, "objective": sum(parts.values())}
         row.update(parts)
         row.update(dissipation=dissipation, rejected=rejected)
+        row.update(self.walls.columns(self.values, self.potential))
         return row
 
     @property

@@ -6,6 +6,7 @@ from wgf import checks
 from wgf.eulerian import implicit_kernels, kernels
 from wgf.eulerian.discrete import DiscreteFunctional
 from wgf.eulerian.explicit import ROUND_OFF, lines_of
+from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
 from wgf.measure import Density
 
@@ -90,6 +91,7 @@ class ImplicitStepper:
             for axis in range(4)
             if rates[axis] > 0 and self.discrete.shape[axis] > 1
         ]
+        self.walls = Walls(self.mesh, mobility)
         self.time = 0.0
         self.step = method.step
         self.values = start.values.ravel().copy()
@@ -101,8 +103,12 @@ class ImplicitStepper:
     def _make_row(self, dt, mass, parts, dissipation, rejected, solves):
         row = {"t": self.time, "dt": dt, "mass": mass, "objective": sum(parts.values())}
         row.update(parts)
-        gap = self.discrete.gap(self.values, self.outputs)
-        row.update(dissipation=dissipation, rejected=rejected, gap=gap, newton=solves)
+        variation = np.empty(self.mesh.cells)
+        self.discrete.first_variation(self.outputs, variation)
+        self.discrete.add_nonlinear(self.values, variation)
+        walls = self.walls.columns(self.values, variation)
+        gap = self.discrete.gap(self.values, variation)
+        row.update(dissipation=dissipation, rejected=rejected, gap=gap, newton=solves, **walls)
         return row
 
     @property
