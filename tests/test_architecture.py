@@ -13,7 +13,7 @@ ROOT = pathlib.Path(wgf.__file__).parent
 FLOORS = [
     {"checks"},
     {"mesh"},
-    {"measure", "features", "losses", "distance", "signed"},
+    {"measure", "features", "losses", "distance", "transport", "discrepancy", "signed"},
     {"functional"},
     {"terms", "energies"},
     {"flows"},

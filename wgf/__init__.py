@@ -27,6 +27,8 @@ _ROOMS = {
     "solution": ("Solution",),
     "store": ("open_run",),
     "driver": ("solve",),
+    "transport": ("wasserstein",),
+    "discrepancy": ("energy_distance", "mmd", "sliced_wasserstein", "sobolev_norm"),
     "comparison": ("compare", "Comparison"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

@@ -67,6 +67,35 @@ class Distribution:
         return q, np.repeat(self.positions, 2)
 
 
+def periods(first, second):
+    """Return the period of every axis that two measures share, 0 where there is none.
+
+    Raises
+    ------
+    InputError
+        For measures without mass, of different dimensions, or on different tori.
+    """
+    sizes, found = [], []
+    for measure in (first, second):
+        checks.instance("distance", measure, (Density, Particles))
+        if not measure.mass > 0:
+            raise checks.InputError(f"distance: {measure!r} has no mass, nothing to compare")
+        domain = measure.domain
+        sizes.append(measure.points.shape[1] if domain is None else domain.dimension)
+        if domain is not None:
+            found.append([axis.length if axis.periodic else 0.0 for axis in domain.axes])
+    if sizes[0] != sizes[1]:
+        raise checks.InputError(
+            f"distance: {sizes[0]} and {sizes[1]} axes do not compare, take marginals along the "
+            "axes they share"
+        )
+    if len(found) == 2 and not np.allclose(*found, rtol=1e-12):
+        raise checks.InputError(
+            f"distance: the periods {found[0]} and {found[1]} differ, compare measures on one torus"
+        )
+    return np.array(found[0] if found else [0.0] * sizes[0])
+
+
 def pieces(first, second):
     """Return widths and the difference of two distributions at both ends of each piece."""
     x = np.union1d(first.positions, second.positions)
