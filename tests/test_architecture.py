@@ -20,11 +20,12 @@ FLOORS = [
     {"eulerian", "lagrangian"},
     {"solution", "progress"},
     {"layout", "directory"},
-    {"store"},
+    {"store", "tables"},
     {"driver"},
     {"plot"},
-    {"comparison", "certificate", "baseline", "tangent"},
+    {"comparison", "study", "certificate", "baseline", "tangent"},
     {"runner"},
+    {"estimate", "template"},
     {"cli"},
     {"__main__"},
 ]
@@ -32,7 +33,7 @@ FLOOR = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 ROOMS = {
     "numba": ("eulerian/kernels.py", "lagrangian/kernels.py"),
     "h5py": ("layout.py",),
-    "matplotlib": ("plot.py",),
+    "matplotlib": tuple(f"plot/{name}.py" for name in ("film", "numbers", "panels", "sheets")),
     "argparse": ("cli.py",),
     "mpi4py": ("driver.py",),
 }

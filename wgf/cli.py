@@ -1,4 +1,4 @@
-"""The command line, ``wgf run | resume | compare | inspect | plot | verify | pack``.
+"""The command line: ``wgf new | run | resume | compare | plot | movie | …``.
 
 `main` also serves solver scripts run on their own.
 
@@ -102,10 +102,20 @@ def _command(argv):
     one.add_argument("script", help="path of a solver script, such as solvers/spikes_2d.py")
     one.add_argument("options", nargs="*", help="options of the script")
 
-    two = commands.add_parser("compare", help="compare two stored runs")
-    two.add_argument("a", help="directory of a run")
+    begin = commands.add_parser("new", help="write a commented solver script to start from")
+    begin.add_argument("name", help="name or path of the script; an existing file is never touched")
+
+    two = commands.add_parser(
+        "compare",
+        help="compare stored runs",
+        description="Compare two stored runs over time, or several with the first one: a "
+        "convergence study at the last time that all share.",
+    )
+    two.add_argument("a", help="directory of a run; of the reference, if there are several others")
     two.add_argument("b", help="directory of another run")
+    two.add_argument("more", nargs="*", help="directories of more runs")
     two.add_argument("--plot", metavar="FILE", help="draw the comparison into this file")
+    two.add_argument("--data", metavar="FILE", help="write the tables to this .csv or .h5 file")
 
     show = commands.add_parser("inspect", help="describe a stored run")
     show.add_argument("run", help="directory of a run")
@@ -113,6 +123,17 @@ def _command(argv):
     draw = commands.add_parser("plot", help="draw a stored run")
     draw.add_argument("run", help="directory of a run")
     draw.add_argument("--out", metavar="FILE", help="file of the figure (default RUN/figure.png)")
+    draw.add_argument("--data", metavar="FILE", help="write what is drawn to this .csv or .h5 file")
+    draw.add_argument(
+        "--script",
+        metavar="FILE",
+        help="the run's solver script, to draw level lines of F' with it",
+    )
+
+    film = commands.add_parser("movie", help="make a film of a stored run")
+    film.add_argument("run", help="directory of a run")
+    film.add_argument("out", metavar="FILE", help="film to write, .gif or .mp4 (needs ffmpeg)")
+    film.add_argument("--rate", type=int, default=12, help="frames a second (default 12)")
 
     more = commands.add_parser("resume", help="continue an unfinished run")
     more.add_argument("out", help="directory that 'wgf run' was given as --out")
@@ -136,7 +157,7 @@ def _command(argv):
         return
     chosen = parser.parse_args(argv)
     call = {"compare": _compare, "inspect": _inspect, "plot": _plot, "resume": _resume}
-    call |= {"verify": _verify, "pack": _pack}
+    call |= {"verify": _verify, "pack": _pack, "new": _new, "movie": _movie}
     call[chosen.command](chosen)
 
 
@@ -154,7 +175,13 @@ def _run_setup(setup, argv, prog):
             _add_option(parser, key, default, note)
     values = vars(parser.parse_args(argv))
     settings = argparse.Namespace(**{key: values[key] for key in own})
-    runner.run(setup, {key: values[key] for key in parameters}, settings)
+    arguments = {key: values[key] for key in parameters}
+    if settings.dry_run:
+        from wgf.estimate import dry_run
+
+        print(dry_run(setup, arguments, settings))
+        return
+    runner.run(setup, arguments, settings)
 
 
 def _first_paragraph(setup):
@@ -182,7 +209,11 @@ def _runner_options(parser, out):
     group.add_argument(
         "--no-plot", dest="plot", action="store_false", help="draw no figure at the end"
     )
-    return ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
+    group.add_argument(
+        "--dry-run", action="store_true", help="write nothing: print sizes, memory, steps, time"
+    )
+    known = ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
+    return (*known, "dry_run")
 
 
 def _add_option(parser, key, default, note):
@@ -209,8 +240,15 @@ def _open(path):
 def _compare(chosen):
     from wgf.comparison import compare
 
-    comparison = compare(_open(chosen.a), _open(chosen.b))
+    if chosen.data:
+        from wgf import tables
+
+        tables.check_path(chosen.data)
+    comparison = compare(*(_open(path) for path in (chosen.a, chosen.b, *chosen.more)))
     print(comparison)
+    if chosen.data:
+        comparison.save(chosen.data)
+        print(f"\n{chosen.data}")
     if chosen.plot:
         runner.draw(comparison, chosen.plot)
         print(f"\n{chosen.plot}")
@@ -224,8 +262,27 @@ def _inspect(chosen):
 
 def _plot(chosen):
     path = chosen.out or pathlib.Path(chosen.run) / "figure.png"
-    runner.draw(_open(chosen.run), path)
+    functional = None
+    if chosen.script:
+        functional = runner.stored_functional(chosen.run, runner.load_setup(chosen.script))
+    runner.draw(_open(chosen.run), path, functional, chosen.data)
     print(path)
+    if chosen.data:
+        print(chosen.data)
+
+
+def _movie(chosen):
+    from wgf import plot
+
+    plot.movie(_open(chosen.run), chosen.out, chosen.rate)
+    print(chosen.out)
+
+
+def _new(chosen):
+    from wgf import template
+
+    path = template.write(chosen.name)
+    print(f"{path}: run it with wgf run {path}")
 
 
 def _resume(chosen):

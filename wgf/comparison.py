@@ -9,29 +9,38 @@ from wgf.measure import Density
 FORMS = {"t": "{:.4g}", "objective_a": "{:.6f}", "objective_b": "{:.6f}"}
 
 
-def compare(a, b):
-    """Compare two runs of the same flow at their common times.
+def compare(a, b, *more, limit=None):
+    """Compare two runs of the same flow at their common times, or several with the first.
 
     Parameters
     ----------
     a, b : Solution or stored run
         Each of densities or of particles, along the same axes.
+    *more : Solution or stored run
+        With three runs or more the first is the reference of a convergence study of the others.
+    limit : int, optional
+        Of the pieces in the transport of a study, see `wgf.wasserstein`; default 2000.
 
     Returns
     -------
-    Comparison
+    Comparison or wgf.study.Study
 
     Raises
     ------
     InputError
         For runs along different axes or without a common time.
     """
-    for what, run in (("a", a), ("b", b)):
+    named = [("a", a), ("b", b), *((str(k), run) for k, run in enumerate(more, 3))]
+    for what, run in named:
         if not hasattr(run, "snapshots") or not hasattr(run, "diagnostics"):
             raise checks.InputTypeError(
                 f"compare {what}: {type(run).__name__} is no run, give what wgf.solve or "
                 "wgf.open_run returned"
             )
+    if more:
+        from wgf.study import LIMIT, Study
+
+        return Study(a, (b, *more), LIMIT if limit is None else limit)
     return Comparison(a, b)
 
 
@@ -52,21 +61,21 @@ class Comparison:
 
     def __init__(self, a, b):
         self.a, self.b = a, b
-        self.names = _axes(a, b)
+        self.names = axes_of(a, b)
         kinds = [
             "density" if isinstance(run.snapshots[0], Density) else "particles" for run in (a, b)
         ]
         self.labels = tuple(
             kinds if kinds[0] != kinds[1] else [f"{k} {i + 1}" for i, k in enumerate(kinds)]
         )
-        times = _common_times(a.times, b.times)
+        times = common_times(a.times, b.times)
         rows = [self._row(i, j) for i, j in times]
         self.table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
     def _row(self, i, j):
         first, second = self.a.snapshots[i], self.b.snapshots[j]
         time = float(self.a.times[i])
-        fa, fb = _objective(self.a, time), _objective(self.b, time)
+        fa, fb = objective_at(self.a, time), objective_at(self.b, time)
         scale = max(abs(fa), abs(fb), 1e-300)
         row = {"t": time, "objective_a": fa, "objective_b": fb}
         row.update(objective_gap=abs(fa - fb) / scale, mass_a=first.mass, mass_b=second.mass)
@@ -74,8 +83,8 @@ class Comparison:
             difference = self.a.outputs[i] - self.b.outputs[j]
             row["output_rms"] = float(np.sqrt(np.mean(difference**2)))
         for k, name in enumerate(self.names):
-            one, two = _marginal(first, k), _marginal(second, k)
-            period = _period(first, second, k)
+            one, two = marginal(first, k), marginal(second, k)
+            period = period_of(first, second, k)
             row[f"w1_{name}"] = wasserstein_1(one, two, period)
             row[f"w2_{name}"] = wasserstein_2(one, two, period)
         return row
@@ -85,6 +94,13 @@ class Comparison:
         from wgf import plot
 
         return plot.comparison(self.a, self.b, self.labels, self.table, path)
+
+    def save(self, path):
+        """Write the table to a ``.csv`` or an ``.h5`` file."""
+        from wgf import tables
+
+        name = () if tables.check_path(path).suffix == ".csv" else ("comparison",)
+        tables.write(path, {name: self.table}, {"a": self.labels[0], "b": self.labels[1]})
 
     def __str__(self):
         first, second = self.labels
@@ -108,21 +124,24 @@ class Comparison:
         return "\n".join(lines)
 
 
-def _axes(a, b):
+def axes_of(*runs):
+    """Return the axis names that all runs share."""
     names = []
-    for run in (a, b):
+    for run in runs:
         measure = run.snapshots[0]
         found = measure.names or run.problem.get("axes")
         names.append(tuple(found or [f"x{i + 1}" for i in range(measure.points.shape[1])]))
-    if names[0] != names[1]:
-        raise checks.InputError(
-            f"compare: the axes ({', '.join(names[0])}) and ({', '.join(names[1])}) differ, "
-            "compare runs of the same problem"
-        )
+    for other in names[1:]:
+        if other != names[0]:
+            raise checks.InputError(
+                f"compare: the axes ({', '.join(names[0])}) and ({', '.join(other)}) differ, "
+                "compare runs of the same problem"
+            )
     return names[0]
 
 
-def _common_times(first, second):
+def common_times(first, second):
+    """Return the pairs of indices of the times that two runs share."""
     pairs = []
     for i, t in enumerate(first):
         near = np.flatnonzero(np.isclose(second, t, rtol=1e-9, atol=1e-12))
@@ -136,18 +155,21 @@ def _common_times(first, second):
     return pairs
 
 
-def _objective(run, time):
+def objective_at(run, time):
+    """Return the objective of a run at a time."""
     row = int(np.argmin(np.abs(run.diagnostics["t"] - time)))
     return float(run.diagnostics["objective"][row])
 
 
-def _marginal(measure, k):
+def marginal(measure, k):
+    """Return the marginal along axis `k`, also of particles without a domain."""
     if isinstance(measure, Density):
         return measure.marginal(measure.names[k])
     return type(measure)(measure.points[:, k : k + 1], measure.weights)
 
 
-def _period(first, second, k):
+def period_of(first, second, k):
+    """Return the period of axis `k`, None where there is none."""
     for measure in (first, second):
         if measure.domain is not None:
             axis = measure.domain.axes[k]

@@ -440,3 +440,17 @@ def _copy(last, file, join, counts, restart=False):
     description = json.loads(last["measure_json"].asstr()[()])
     if description["kind"] == "Density":
         _link_vtk(file, Mesh.from_description(description["domain"]))
+
+
+def tables_image(tables, attributes):
+    """Return the bytes of an HDF5 file of named tables; see `wgf.tables.write`."""
+    with _memory_file() as file:
+        file.attrs.update(attributes)
+        for names, columns in tables.items():
+            # a slash would open another group
+            group = file.create_group("/".join(name.replace("/", " per ") for name in names))
+            for name, values in columns.items():
+                values = np.asarray(values)
+                text = values.dtype.kind in "US"
+                group.create_dataset(name, data=values.astype(object) if text else values)
+        return _image(file)

@@ -214,7 +214,7 @@ def run(setup, values, settings):
     """
     sides = SIDES[settings.method]
     paths, figure = prepare_out(settings.out, sides, settings.overwrite)
-    system, begin, chosen = _prepare(setup, values, settings)
+    system, begin, chosen = prepare(setup, values, settings)
     figure.unlink(missing_ok=True)
     note = _options_note(setup, values, settings)
 
@@ -268,11 +268,11 @@ def resume(out, setup, plot=True, quiet=False):
     sides = SIDES[settings.method]
     paths = {sides[0]: out} if len(sides) == 1 else {side: out / side for side in sides}
     figure = out / ("figure.png" if len(sides) == 1 else "comparison.png")
-    system, begin, chosen = _prepare(setup, values, settings)
+    system, begin, chosen = prepare(setup, values, settings)
     _run_sides(system, begin, chosen, paths, figure, settings, lambda: None)
 
 
-def _prepare(setup, values, settings):
+def prepare(setup, values, settings):
     """Return system, starts and methods; what a solve would refuse surfaces here."""
     system = build(setup, values)
     begin = starts(system, settings)
@@ -355,6 +355,19 @@ def _last_snapshot(save):
     return files[-1] if files else f"none in {save}"
 
 
+def stored_functional(run, setup):
+    """Return the functional of a stored run, built by its script with the options stored there."""
+    run = pathlib.Path(run)
+    known, values = setup_parameters(setup), {}
+    for folder in (run, run.parent):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            values = json.loads((folder / OPTIONS).read_text())["values"]
+            break
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    defaults = {key: default for key, (default, _) in known.items()}
+    return build(setup, {**defaults, **values}).flow.functional
+
+
 def _conclude(system, solutions, paths, figure):
     """Print report, comparison or summary, and the path of the figure, in this order."""
     texts = [] if system.report is None else [str(system.report(solutions))]
@@ -371,15 +384,22 @@ def _conclude(system, solutions, paths, figure):
         texts.append(summary(subject))
     print("\n\n".join(text.rstrip("\n") for text in texts))
     if figure is not None:
-        draw(subject, figure)
+        draw(subject, figure, system.flow.functional)
         print(f"\n{figure}")
 
 
-def draw(subject, path):
-    """Draw a comparison or a single run into the file at `path`."""
-    if hasattr(subject, "plot"):
-        subject.plot(path)
-    else:
-        from wgf import plot
+def draw(subject, path, functional=None, data=None):
+    """Draw a comparison or a single run into the file at `path`, its numbers into that at `data`.
 
-        plot.run(subject, path)
+    With its functional a run is drawn with the level lines of the first variation.
+    """
+    from wgf import plot, tables
+
+    if data is not None:
+        tables.check_path(data)
+    if hasattr(subject, "plot"):
+        figure = subject.plot(path)
+    else:
+        figure = plot.run(subject, path, functional)
+    if data is not None:
+        plot.write_numbers(figure, data)

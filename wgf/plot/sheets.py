@@ -1,0 +1,234 @@
+"""Whole figures: the sheet of a run, two runs beside each other, a convergence study."""
+
+import itertools
+
+import numpy as np
+
+from wgf.measure import Density
+from wgf.plot import histories, panels
+from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times
+
+
+def run(solution, path=None, functional=None):
+    """Draw a sheet for one run.
+
+    The measure at several times in all planes of two axes; the end with its marginals (in space:
+    slices of a density, a view of particles) and how the mass spreads over time; objective and
+    parts, energy budget, fit.
+
+    Parameters
+    ----------
+    solution : Solution or stored run
+    path : path, optional
+        File to write.
+    functional : Functional, optional
+        Adds the level lines of the first variation with the support of the measure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    pairs = [(kind(solution), solution)]
+    shown = panel_times(solution.times)
+
+    def lower(axes):
+        histories.parts(axes[0], solution)
+        histories.budget(axes[1], solution)
+        histories.fit(axes[2], pairs)
+
+    def middle(figure):
+        _ending(figure, solution, functional)
+
+    return _sheet(pairs, shown, lower, path, middle)
+
+
+def comparison(a, b, labels, table, path=None):
+    """Draw two runs beside each other; see `wgf.compare`.
+
+    Parameters
+    ----------
+    a, b : Solution or stored run
+    labels : (str, str)
+    table : dict of arrays
+        As in `wgf.comparison.Comparison.table`.
+    path : path, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    pairs = [(labels[0], a), (labels[1], b)]
+    shown = panel_times(table["t"])
+
+    def lower(axes):
+        histories.objectives(axes[0], pairs)
+        histories.distances(axes[1], table)
+        histories.fit(axes[2], pairs)
+
+    return _sheet(pairs, shown, lower, path)
+
+
+def _sheet(pairs, shown, lower, path, middle=None):
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        names = axis_names(pairs[0][1])
+        flat = len(names) == 1
+        planes = [(0,)] if flat else list(itertools.combinations(range(len(names)), 2))[:3]
+        heights = [2.8 * len(planes), *([3.4] if middle else []), 3.0]
+        figure = Figure(figsize=(11.5, sum(heights)))
+        rows = figure.subfigures(len(heights), 1, height_ratios=heights)
+        upper = rows[0]
+        grid = upper.subplots(len(planes), len(shown), sharex="row", sharey="row", squeeze=False)
+        for i, plane in enumerate(planes):
+            _measures(upper, grid[i], pairs, shown, plane, names)
+        for ax, t in zip(grid[0], shown):
+            ax.set_title(f"t = {t:.4g}")
+        if middle:
+            middle(rows[1])
+        lower(rows[-1].subplots(1, 3))
+        if path is not None:
+            figure.savefig(path)
+    return figure
+
+
+def _measures(figure, axes, pairs, shown, plane, names):
+    """Draw one projection at every shown time, all panels on one colour scale."""
+    states = [[(label, s.at(t)) for label, s in pairs] for t in shown]
+    if len(plane) == 1:
+        for ax, state in zip(axes, states):
+            panels.line_panel(ax, state, names[0])
+        axes[0].set_ylabel(f"mass per unit {names[0]}")
+        axes[0].legend()
+        return
+    densities = [m for state in states for _, m in state if isinstance(m, Density)]
+    norm = panels.colours([panels.projection(m, plane).values for m in densities])
+    box = panels.bounds(states, plane)
+    image = None
+    for ax, state in zip(axes, states):
+        image = panels.plane_panel(ax, state, plane, norm, box) or image
+        ax.set_xlabel(names[plane[1]])
+    axes[0].set_ylabel(names[plane[0]])
+    if image is not None:
+        unit = f"mass per unit {names[plane[0]]} × {names[plane[1]]}"
+        figure.colorbar(image, ax=list(axes), label=unit, pad=0.01, extend="min")
+    if len(pairs) > 1 and any(label.startswith("particles") for label, _ in pairs):
+        axes[-1].plot([], [], "o", ms=3, color=COLOURS[1], label="particles")
+        axes[-1].legend(loc="upper right", handletextpad=0.2)
+
+
+def _ending(figure, solution, functional):
+    """Draw the last snapshot in detail and the spread of the mass over time."""
+    names, label, measure = axis_names(solution), kind(solution), solution.final
+    d, density = len(names), isinstance(measure, Density)
+    state = [(label, measure)]
+    wide = 3 if d == 3 and density else 1
+    extra = functional is not None and (d < 3 or not density) and d < 4
+    ratios = [*([1.15 * wide] if d in (2, 3) else []), *([1.15] if extra and d < 3 else []), 1.3]
+    columns = list(np.atleast_1d(figure.subfigures(1, len(ratios), width_ratios=ratios)))
+    if d == 2:
+        box = panels.bounds([state], (0, 1))
+        norm = panels.colours([measure.values] if density else [])
+        panels.joint(columns[0], state, (0, 1), names, norm, box, "the end, with marginals")
+    elif d == 3 and density:
+        axes = columns[0].subplots(1, 3, sharex=True, sharey=True)
+        image = panels.slices(axes, measure, names, functional=functional)
+        columns[0].colorbar(image, ax=list(axes), label="density", pad=0.01, extend="min")
+    elif d == 3:
+        panels.space(columns[0].add_subplot(projection="3d"), measure, names)
+    if extra and d < 3:
+        plane = (0,) if d == 1 else (0, 1)
+        box = panels.bounds([state], plane) if d == 2 else _ends(measure)
+        panels.variation(columns[-2].subplots(), functional, state, names, box)
+    fans = columns[-1].subplots(d, 1, sharex=True, squeeze=False)[:, 0]
+    histories.fans(fans, solution, names)
+
+
+def _ends(measure):
+    """Return the ends of the one axis of a measure."""
+    if measure.domain is not None:
+        axis = measure.domain.axes[0]
+        return [axis.lower], [axis.upper]
+    return [measure.points.min()], [measure.points.max()]
+
+
+TITLES = {
+    "objective_gap": "objective, relative gap",
+    "output_rms": "model output, rms",
+    "w1": "W1 of the measures",
+    "mmd": "maximum mean discrepancy",
+    "energy": "energy distance",
+}
+
+
+def study(found, path=None):
+    """Draw a convergence study: a row a kind of run, a panel a distance; see `wgf.compare`.
+
+    Parameters
+    ----------
+    found : Study
+    path : path, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    kinds = list(dict.fromkeys(fit["kind"] for fit in found.fits))
+    kinds = kinds or sorted(set(found.table["kind"]))
+    shown = [name for name in found.quantities if name in TITLES]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(2.9 * len(shown) + 0.4, 2.9 * len(kinds) + 0.3))
+        grid = figure.subplots(len(kinds), len(shown), squeeze=False)
+        for row, which in zip(grid, kinds):
+            for ax, name in zip(row, shown):
+                _sweep_panel(ax, found, which, name)
+                ax.set_title(TITLES[name])
+        figure.suptitle(f"distance from {found.reference} at t = {found.time:.4g}", fontsize=10)
+        if path is not None:
+            figure.savefig(path)
+    return figure
+
+
+def _sweep_panel(ax, found, which, name):
+    sweep = found.sweep(which, name)
+    colour = COLOURS[0 if which == "density" else 1]
+    band(ax, sweep, colour, "measured")
+    fit = next((f for f in found.fits if f["kind"] == which and f["quantity"] == name), None)
+    if fit is not None and np.isfinite(fit["expected"]):
+        reference_line(ax, sweep["size"], sweep["mean"], fit["expected"])
+    if fit is not None:
+        text = f"slope {fit['slope']:.2f}"
+        ax.text(0.04, 0.04, text, transform=ax.transAxes, color=colour)
+    ax.set_xlabel("cell width h" if which == "density" else "particles m")
+    ax.legend(loc="upper right" if which == "particles" else "upper left", fontsize=7)
+
+
+def band(ax, sweep, colour, label):
+    """Draw means over repeats with their 95 % confidence band, on log scales."""
+    ax.fill_between(
+        sweep["size"],
+        np.maximum(sweep["low"], 1e-300),
+        np.maximum(sweep["high"], 1e-300),
+        color=colour,
+        alpha=0.2,
+        lw=0,
+    )
+    ax.plot(sweep["size"], sweep["mean"], "o-", ms=3, lw=1.2, color=colour, label=label)
+    if (sweep["mean"] > 0).any():
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+
+
+def reference_line(ax, sizes, means, slope, label=None):
+    """Draw the expected rate just above the measured points."""
+    sizes, means = np.asarray(sizes, dtype=float), np.asarray(means)
+    if not (means > 0).all():
+        return
+    anchor = np.exp(np.mean(np.log(means) - slope * np.log(sizes)))
+    variable = "h" if slope > 0 else "m"
+    label = label or f"${variable}^{{{slope:.3g}}}$"
+    ax.plot(sizes, 1.6 * anchor * sizes**slope, "--", lw=0.9, color="0.4", label=label)

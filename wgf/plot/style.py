@@ -1,0 +1,59 @@
+"""What all figures share: colours that colour-blind readers tell apart, fonts, time axes."""
+
+import numpy as np
+
+from wgf.measure import Density
+
+# Okabe & Ito's palette
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MAP = "Blues"
+STYLE = {
+    "figure.dpi": 110,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+def kind(solution):
+    """Return ``"density"`` or ``"particles"``."""
+    return "density" if isinstance(solution.snapshots[0], Density) else "particles"
+
+
+def axis_names(solution):
+    """Return the names of the axes of a run."""
+    measure = solution.snapshots[0]
+    found = measure.names or solution.problem.get("axes")
+    return tuple(found or (f"x{i + 1}" for i in range(measure.points.shape[1])))
+
+
+def panel_times(times, panels=4):
+    """Return up to four of the times: the first, the last, and two in between on a log scale."""
+    times = np.asarray(times)
+    if len(times) <= panels:
+        return times
+    wanted = np.geomspace(max(times[1], times[-1] * 1e-3), times[-1], panels - 1)
+    index = {0, *(int(np.argmin(np.abs(times - t))) for t in wanted)}
+    return times[sorted(index)]
+
+
+def log_spaced(times):
+    """Return whether the positive times are closer to even spacing in their logarithm."""
+    positive = np.asarray(times)[np.asarray(times) > 0]
+    if len(positive) < 3 or positive[-1] <= 30 * positive[0]:
+        return False
+    steps, ratios = np.diff(positive), np.diff(np.log(positive))
+    return bool(np.std(ratios) / np.mean(ratios) <= np.std(steps) / np.mean(steps))
+
+
+def time_axis(ax, solution, times=None):
+    """Label the time axis, logarithmic where the snapshots are spaced so."""
+    snapshots = solution.times if times is None else times
+    if log_spaced(snapshots):
+        ax.set_xscale("log")
+        positive = np.asarray(snapshots)[np.asarray(snapshots) > 0]
+        ax.set_xlim(left=0.5 * positive[0])
+    ax.set_xlabel("time t")
