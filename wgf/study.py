@@ -176,7 +176,8 @@ class Study:
 def summarise(sizes, values):
     """Return sizes, means over the repeats of each, and their 95 % confidence band.
 
-    The band is Student's for independent repeats and has no width where there is one only.
+    Means are geometric, as slopes are taken of logarithms; a zero among the repeats makes them
+    arithmetic. The band is Student's for independent repeats, without width where there is one.
 
     Returns
     -------
@@ -189,11 +190,12 @@ def summarise(sizes, values):
     found = {name: [] for name in ("size", "mean", "low", "high", "repeats")}
     for size in _distinct(sizes):
         held = values[np.isclose(sizes, size, rtol=1e-9)]
-        mean, n = held.mean(), len(held)
+        n, positive = len(held), bool((held > 0).all())
+        held = np.log(held) if positive else held
         half = stdtrit(n - 1, 0.975) * held.std(ddof=1) / np.sqrt(n) if n > 1 else 0.0
-        # distances are not negative, and a log scale shows a share of the mean at least
-        low = max(mean - half, 0.05 * mean)
-        for name, value in zip(found, (size, mean, low, mean + half, n)):
+        band = np.array([held.mean(), held.mean() - half, held.mean() + half])
+        band = np.exp(band) if positive else np.maximum(band, 0.0)
+        for name, value in zip(found, (size, *band, n)):
             found[name].append(value)
     return {name: np.array(column) for name, column in found.items()}
 

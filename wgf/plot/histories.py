@@ -5,7 +5,6 @@ import numpy as np
 from wgf.measure import Density
 from wgf.plot.style import COLOURS, time_axis
 
-FIXED = {"t", "dt", "mass", "objective", "dissipation", "rejected", "residual", "gap"}
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -26,8 +25,7 @@ def parts(ax, solution):
     """Draw the objective and the terms it is the sum of."""
     columns = solution.diagnostics
     ax.plot(columns["t"], columns["objective"], color="black", label="objective F")
-    terms = solution.problem.get("terms") or [name for name in columns if name not in FIXED]
-    terms = [name for name in terms if np.ptp(columns[name]) > 0]
+    terms = [name for name in solution.problem.get("terms", ()) if np.ptp(columns[name]) > 0]
     for name, colour in zip(terms, COLOURS):
         ax.plot(columns["t"], columns[name], "--", color=colour, label=name)
     time_axis(ax, solution)

@@ -200,11 +200,20 @@ def _sweep_panel(ax, found, which, name):
     fit = next((f for f in found.fits if f["kind"] == which and f["quantity"] == name), None)
     if fit is not None and np.isfinite(fit["expected"]):
         reference_line(ax, sweep["size"], sweep["mean"], fit["expected"])
+    side = "left" if which == "particles" else "right"
     if fit is not None:
-        text = f"slope {fit['slope']:.2f}"
-        ax.text(0.04, 0.04, text, transform=ax.transAxes, color=colour)
+        x = 0.04 if side == "left" else 0.96
+        ax.text(x, 0.04, f"slope {fit['slope']:.2f}", transform=ax.transAxes, color=colour, ha=side)
+    if which == "density":
+        name_sizes(ax, sweep["size"])
     ax.set_xlabel("cell width h" if which == "density" else "particles m")
     ax.legend(loc="upper right" if which == "particles" else "upper left", fontsize=7)
+
+
+def name_sizes(ax, sizes):
+    """Put the ticks of a short logarithmic axis where the points are."""
+    ax.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
+    ax.set_xticks([], minor=True)
 
 
 def band(ax, sweep, colour, label):
@@ -219,8 +228,13 @@ def band(ax, sweep, colour, label):
     )
     ax.plot(sweep["size"], sweep["mean"], "o-", ms=3, lw=1.2, color=colour, label=label)
     if (sweep["mean"] > 0).any():
+        from matplotlib.ticker import NullFormatter
+
         ax.set_xscale("log")
         ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        if high > 10 * low:
+            ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def reference_line(ax, sizes, means, slope, label=None):
