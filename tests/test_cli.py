@@ -423,3 +423,60 @@ def test_verify_and_pack(folder, capsys):
     capsys.readouterr()
     assert cli.status(argv=["verify", "run"]) == 2
     assert "000001.h5" in capsys.readouterr().err
+
+
+def test_dry_run_tells_sizes_and_writes_nothing(folder, capsys):
+    assert wgf_run("--dry-run", "--cells", "20", "--particles", "30", "--out", "dry") == 0
+    text = capsys.readouterr().out
+    assert "20 x 20 = 400 cells" in text and "30 particles in dimension 2" in text
+    assert "3 snapshots" in text and "memory:" in text
+    found = [line.split() for line in text.splitlines() if line.startswith("  steps")]
+    steps = [int(words[2].rstrip(",")) for words in found]
+    assert not list(folder.iterdir())
+    assert wgf_run("--cells", "20", "--particles", "30", "--out", "wet", "--no-plot") == 0
+    for side, guess in zip(("mesh", "particles"), steps):
+        taken = len(wgf.open_run(f"wet/{side}").diagnostics["t"]) - 1
+        # runs this short are tried to their end, after one step more
+        assert abs(guess - taken) <= 1
+
+
+def test_new_script_runs_and_is_never_overwritten(folder, capsys):
+    assert cli.status(argv=["new", "mine"]) == 0
+    assert capsys.readouterr().out.startswith("mine.py:")
+    assert wgf_run("--cells", "12", "--until", "0.5", "--out", "m", script="mine.py") == 0
+    assert "largest error" in capsys.readouterr().out
+    (folder / "mine.py").write_text("mine")
+    for name, part in (("mine.py", "exists"), ("a-b", "no name"), ("none/x", "no folder")):
+        assert cli.status(argv=["new", name]) == 2
+        assert part in error_line(capsys)
+    assert (folder / "mine.py").read_text() == "mine"
+
+
+def test_many_runs_are_a_study_with_data_and_figure(folder, capsys):
+    for cells in ("8", "12", "16"):
+        assert wgf_run("--method", "mesh", "--cells", cells, "--no-plot", "--out", cells) == 0
+    capsys.readouterr()
+    options = ["--data", "study.h5", "--plot", "study.png"]
+    assert cli.status(argv=["compare", "16", "8", "12", *options]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("against 16 (16 x 16 cells)") and "slope of" in text
+    assert (folder / "study.h5").stat().st_size > 1000
+    assert (folder / "study.png").stat().st_size > 10_000
+    assert cli.status(argv=["compare", "16", "8", "--data", "two.csv"]) == 0
+    assert (folder / "two.csv").read_text().startswith("t,objective_a")
+    capsys.readouterr()
+    assert cli.status(argv=["compare", "16", "8", "--data", "two.txt"]) == 2
+    assert "neither .csv nor .h5" in error_line(capsys)
+
+
+def test_sheets_with_level_lines_and_films(folder, capsys):
+    assert wgf_run("--cells", "14", "--mean", "0.1", "0.2", "--no-plot", "--out", "o") == 0
+    options = ["--script", "../tiny.py", "--data", "sheet.csv"]
+    assert cli.status(argv=["plot", "o/mesh", *options]) == 0
+    assert "level lines of F'" in (folder / "sheet.csv").read_text()
+    assert (folder / "o" / "mesh" / "figure.png").stat().st_size > 10_000
+    assert cli.status(argv=["movie", "o/particles", "film.gif", "--rate", "2"]) == 0
+    assert (folder / "film.gif").read_bytes()[:3] == b"GIF"
+    capsys.readouterr()
+    assert cli.status(argv=["movie", "o/particles", "film.mov"]) == 2
+    assert "neither .gif nor .mp4" in error_line(capsys)
