@@ -137,3 +137,17 @@ def test_lazy_output_follows_the_linear_system_of_its_start():
     # measured 0.074, 0.015, 0.0025 and 0.0005
     assert np.all(np.array(errors[:-1]) >= 4 * np.array(errors[1:]))
     assert "off linear" in system.report(solutions)
+
+
+def test_wdbc_mesh_and_particles_agree_on_real_data():
+    solutions, system, script = solve("wdbc_3d", cells=48, until=10.0, every=10.0, nodes=8)
+    # asked: 1 %; measured 0.43 % here and 0.72 % at the end of the default run on 64 cells
+    assert objective_gap(solutions) < 0.01
+    x, y, train = script.samples(("worst_area", "worst_smoothness"), 0)
+    shares = [script.accuracy(solutions[side].final, x[~train], y[~train]) for side in solutions]
+    # logistic regression on the two columns finds 96 %; the sides differ by a sample of 171 at most
+    assert min(shares) >= 0.94
+    assert abs(shares[0] - shares[1]) <= 1 / (~train).sum() + 1e-12
+    assert f"{shares[0]:.1%}" in system.report(solutions)
+    with pytest.raises(wgf.InputError, match="no column 'height'"):
+        script.samples(("height", "worst_area"), 0)
