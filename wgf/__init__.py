@@ -29,6 +29,7 @@ _ROOMS = {
     "driver": ("solve",),
     "transport": ("wasserstein",),
     "discrepancy": ("energy_distance", "mmd", "sliced_wasserstein", "sobolev_norm"),
+    "duality": ("certificate", "certified", "gap_estimate", "Certificate"),
     "comparison": ("compare", "Comparison"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
@@ -41,7 +42,7 @@ def __getattr__(name):
         value = getattr(importlib.import_module(f"wgf.{_HOME[name]}"), name)
         globals()[name] = value
         return value
-    if name in ("cli", "plot", "tangent"):
+    if name in ("cli", "plot", "tangent", "baseline"):
         return importlib.import_module(f"wgf.{name}")
     raise AttributeError(f"module 'wgf' has no attribute {name!r}")
 

@@ -99,7 +99,7 @@ def solve(
         Whether an existing run at `save` is replaced.
     stop : callable, optional
         Given the row of diagnostics (a dictionary) after each step; the run ends with a snapshot
-        once it returns true.
+        once it returns true. `wgf.certified` gives one.
     progress : True or callable, optional
         True draws a bar, or prints lines where there is no terminal; a callable is given each
         row of diagnostics.
@@ -151,6 +151,8 @@ def solve(
             f"resume: save={save!r} and overwrite={overwrite} do not go with it, give the "
             "directory of the run to continue"
         )
+    if hasattr(stop, "prepare"):
+        stop.prepare(flow, start)
     stepper = method.prepare(flow, start)
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
@@ -162,10 +164,11 @@ def solve(
     if resume:
         stepper = keep.continued(method, flow)
     report = reporter(times[-1]) if progress is True else progress
-    return _run(stepper, times, keep, stop, report or (lambda row: None), still)
+    return _run(flow, stepper, times, keep, stop, report or (lambda row: None), still)
 
 
-def _run(stepper, times, keep, stop, report, still=None):
+def _run(flow, stepper, times, keep, stop, report, still=None):
+    look = getattr(stop, "state", lambda steps, stepper, flow: False)
     with keep:
         if keep.steps < 0:
             keep.row(stepper.row)
@@ -182,7 +185,7 @@ def _run(stepper, times, keep, stop, report, still=None):
                     stepper.time = row["t"] = float(target)
                 keep.row(row)
                 report(row)
-                if stop is not None and stop(row):
+                if stop is not None and (stop(row) or look(keep.steps, stepper, flow)):
                     keep.snapshot(stepper)
                     keep.solution.status = "stopped"
                     warn_of_walls(keep.solution)
@@ -251,6 +254,7 @@ class _Keeper:
         target = risks[0].loss.target if risks else None
         abscissa = risks[0].features.abscissa if risks else None
         self.solution = Solution(problem, target, abscissa)
+        self.solution.functional = flow.functional
         self.rows = {}
         self.steps = -1
         self.last = None

@@ -46,6 +46,10 @@ class FeatureMap:
         """Derivatives of `unit`, ``(k, d') -> (k, n, d')``."""
         raise TypeError(f"{type(self).__name__} gives no unit_gradient(rest), define it")
 
+    def curvature_bound(self, residual):
+        """Return a bound on the norm of the Hessian of ``<residual, unit>``, None if unknown."""
+        return None
+
     def unit_pullback(self, rest, residual):
         """Return ``(unit . residual, d/d rest of it)``, shapes ``(k,)`` and ``(k, d')``."""
         value = self.unit(rest) @ residual
@@ -160,6 +164,12 @@ class Neurons(FeatureMap):
             gradient = np.concatenate([gradient, slope.sum(axis=1, keepdims=True)], axis=1)
         return value @ residual, gradient
 
+    def curvature_bound(self, residual):
+        if self.activation not in STEEPEST:
+            return None
+        squares = np.sum(self.inputs**2, axis=1) + self.bias
+        return float(STEEPEST[self.activation] * (np.abs(residual) @ squares))
+
     def __repr__(self):
         tail = ", bias=True" if self.bias else ""
         return f"Neurons({checks.fingerprint(self.x)}, '{self.activation}'{tail})"
@@ -233,6 +243,14 @@ class _Dirichlet(Filter):
         ]
         return np.stack(columns, axis=2)
 
+    def curvature_bound(self, residual):
+        # every derivative of psi has the same norm at every position
+        squares = (2 * np.pi * np.arange(1, self.order + 1)) ** 2
+        share = 2 / (2 * self.order + 1)
+        pure, mixed = share * np.sum(squares**2), (share * np.sum(squares)) ** 2
+        d = self.dimension
+        return float(np.linalg.norm(residual) * np.sqrt(d * pure + d * (d - 1) * mixed))
+
     def __repr__(self):
         tail = f", dimension={self.dimension}" if self.dimension > 1 else ""
         return f"Filter.dirichlet({self.order}{tail})"
@@ -260,6 +278,9 @@ class _Gaussian(Filter):
 
     def unit_gradient(self, rest):
         return self.unit(rest)[:, :, None] * self._displacements(rest) / self.std**2
+
+    def curvature_bound(self, residual):
+        return float(np.abs(residual).sum() / self.std**2)
 
     def __repr__(self):
         return f"Filter.gaussian({checks.fingerprint(self.samples)}, {self.std:g})"
@@ -355,4 +376,6 @@ def _sigmoid(z):
     return value, value * (1 - value)
 
 
+# largest |sigma''|
+STEEPEST = {"tanh": 4 / (3 * math.sqrt(3)), "sigmoid": 1 / (6 * math.sqrt(3))}
 ACTIVATIONS = {"relu": _relu, "tanh": _tanh, "sigmoid": _sigmoid}

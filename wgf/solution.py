@@ -22,6 +22,8 @@ class Solution:
         What was solved, in words that JSON can hold: flow, functional, method, start.
     target, abscissa : array of shape ``(n,)`` or None
         Data of the loss and where they were taken.
+    functional : Functional or None
+        What was minimised; None for a stored run.
     status : str
         ``"done"``, ``"stopped"`` (the `stop` condition held) or ``"running"``.
     """
@@ -34,6 +36,7 @@ class Solution:
         self.problem = dict(problem or {})
         self.target = target
         self.abscissa = abscissa
+        self.functional = None
         self.status = "running"
 
     @property

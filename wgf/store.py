@@ -178,6 +178,7 @@ class Run:
 
     def __init__(self, path):
         self.path = _folder(path)
+        self.functional = None
         directory.require_run(self.path)
         # the folder is listed first: a run that is being written only adds to the manifest after
         present = directory.snapshot_files(self.path)
