@@ -15,7 +15,7 @@ FLOORS = [
     {"mesh"},
     {"measure", "features", "losses", "distance", "transport", "discrepancy", "signed"},
     {"functional", "supremum"},
-    {"terms", "energies"},
+    {"terms", "energies", "population"},
     {"flows"},
     {"eulerian", "lagrangian"},
     {"solution", "progress"},

@@ -16,6 +16,7 @@ _ROOMS = {
     "functional": ("Functional", "Term"),
     "terms": ("Risk", "L1", "Ridge", "Potential", "LinearTerm"),
     "energies": ("Entropy", "PowerEntropy", "Interaction"),
+    "population": ("PopulationRisk",),
     "flows": ("GradientFlow", "FisherRao"),
     "eulerian": (
         "FiniteVolume",

@@ -21,6 +21,8 @@ class Term:
         Whether the term is ``∫ U(rho)`` of a density, as `wgf.Entropy` is.
     pairwise : bool
         Whether the term is ``1/2 ∫∫ W dmu dmu``; it then gives `potential` on a mesh.
+    particles_only : bool
+        Whether the term has no form on a mesh.
     smooth : bool
         Whether the first variation is differentiable in the point; if not, `kink` gives the
         strength of the absolute value for every axis.
@@ -36,6 +38,7 @@ class Term:
     composed = False
     local = False
     pairwise = False
+    particles_only = False
     smooth = True
 
     def check(self, names):
@@ -121,6 +124,7 @@ class Functional:
         names = measure.names
         if names is None:
             declared = [risk.features.names for risk in self.risks if risk.features.names]
+            declared += [term.names for term in self.terms if getattr(term, "names", None)]
             d = measure.points.shape[1]
             names = declared[0] if declared else tuple(f"x{i + 1}" for i in range(d))
             if len(names) != d:

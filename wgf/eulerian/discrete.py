@@ -7,6 +7,7 @@ variation ``xi_j`` of that discrete functional the upwind scheme dissipates it e
 
 import numpy as np
 
+from wgf import checks
 from wgf.eulerian import kernels
 from wgf.measure import BLOCK_ROWS
 
@@ -182,6 +183,11 @@ class DiscreteFunctional:
     """
 
     def __init__(self, functional, mesh):
+        for name, term in zip(functional.part_names, functional.terms):
+            if term.particles_only:
+                raise checks.InputError(
+                    f"mesh: the term {name} has no form on a mesh, use particles or a wgf.Risk"
+                )
         self.functional = functional
         self.mesh = mesh
         missing = 4 - mesh.dimension
