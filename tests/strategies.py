@@ -106,3 +106,31 @@ def functionals_and_densities(draw):
     functional, names = draw(functionals())
     mesh = draw(meshes(names=names))
     return functional, draw(densities(mesh))
+
+
+@st.composite
+def unbalanced_flows_and_densities(draw):
+    """A Wasserstein-Fisher-Rao flow of every allowed kind and a density that fits."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    phi, names, _ = draw(features())
+    scales = draw(st.sampled_from([(), (1.0,), (3.0,), (1.0, 2.0)]))
+    terms = [wgf.Risk(phi, draw(losses(phi.size)), scale=scale) for scale in scales]
+    signed = phi.amplitude and bool(scales)
+    if signed:
+        terms.append(wgf.L1(draw(st.floats(0, 2)), axes=names[0]))
+    else:
+        kinds = st.sampled_from(["l1", "ridge", "potential"])
+        for kind in draw(st.sets(kinds, min_size=0 if terms else 1)):
+            given = {"l1": wgf.L1(draw(st.floats(0, 2))), "ridge": wgf.Ridge(draw(st.floats(0, 2)))}
+            slope = generator.normal(size=len(names))
+            wave = wgf.Potential(lambda p, slope=slope: 1.0 + np.sin(p @ slope))
+            terms.append(given.get(kind, wave))
+    mesh = draw(meshes(names=names))
+    if signed:
+        mesh = wgf.Mesh(**{n: mesh.axis(n) for n in names} | {names[0]: wgf.Axis(-2, 2, 2)})
+    flow = wgf.FisherRao(
+        wgf.Functional(terms),
+        growth=draw(st.sampled_from([0.0, 0.2, 2.0])),
+        transport=draw(st.sampled_from([1e-3, 1.0])),
+    )
+    return flow, draw(densities(mesh))

@@ -106,7 +106,8 @@ class FisherRao:
             if term.composed:
                 continue
             kink = term.kink(names)
-            if not term.linear or not kink[0] or kink[1:].any():
+            idle = getattr(term, "strength", 1.0) == 0
+            if not idle and (not term.linear or not kink[0] or kink[1:].any()):
                 raise checks.InputError(
                     f"fisher-rao: the term {name} is not homogeneous of degree 1 in the amplitude "
                     f"{names[0]}, use an l1 penalty on {names[0]} alone"

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wgf
+from strategies import unbalanced_flows_and_densities
 
 
 def circle_problem(cells, penalty=0.06):
@@ -68,6 +69,68 @@ def test_the_objective_never_rises(seed, step, transport):
         if transport == 0:
             assert row["dt"] == step and row["rejected"] == 0
         before = row["objective"]
+
+
+STEPS = st.floats(-4, 3).map(lambda exponent: 10.0**exponent)
+
+
+def never_rises(problem, step):
+    """Make three implicit steps of exactly the length asked and check the law."""
+    flow, density = problem
+    stepper = wgf.GrowthSplitting(step=step, implicit=True).prepare(flow, density)
+    before = stepper.row
+    for _ in range(3):
+        row = stepper.advance(step)
+        parts = [abs(row[name]) for name in flow.functional.part_names]
+        parts += [abs(before[name]) for name in flow.functional.part_names]
+        # F is a sum of parts, each known to some units in its last place
+        assert row["objective"] <= before["objective"] + 1e-13 * sum(parts)
+        assert row["dt"] == step and row["rejected"] == 0
+        assert np.isfinite(stepper.values).all() and stepper.values.min() >= 0
+        if flow.growth == 0:
+            assert row["mass"] == pytest.approx(before["mass"], rel=1e-12)
+        before = row
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(problem=unbalanced_flows_and_densities(), step=STEPS)
+def test_implicit_steps_of_any_length_never_raise_the_objective(problem, step):
+    never_rises(problem, step)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None)
+@given(problem=unbalanced_flows_and_densities(), step=STEPS)
+def test_a_thousand_implicit_steps_never_raise_the_objective(problem, step):
+    never_rises(problem, step)
+
+
+def test_implicit_steps_converge_to_the_explicit_ones():
+    functional, mesh = circle_problem(32)
+    start = wgf.Density(mesh, np.full(mesh.shape, 0.2))
+    flow = wgf.FisherRao(functional, growth=0.2, transport=1e-3)
+    fine = wgf.solve(flow, start, until=0.4, method=wgf.GrowthSplitting(step=5e-4, order=1)).final
+    steps, errors = np.array([0.1, 0.05, 0.025]), []
+    for step in steps:
+        method = wgf.GrowthSplitting(step=step, implicit=True)
+        run = wgf.solve(flow, start, until=0.4, method=method)
+        errors.append(np.abs(run.final.values - fine.values).sum() * mesh.cell_volume)
+    assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 0.9
+
+
+def test_features_with_and_without_an_amplitude_in_one_functional():
+    """Two risks, one of the signed output and one of the mass: J* holds both."""
+    functional, mesh = circle_problem(16)
+    ones = wgf.Features(lambda p: np.ones((len(p), 1)))
+    functional = functional + wgf.Risk(ones, wgf.Squared([2.0], weights=3.0))
+    flow = wgf.FisherRao(functional, transport=0.0)
+    start = wgf.Density(mesh, np.full(mesh.shape, 0.2))
+    steps, errors = np.array([0.02, 0.01, 0.005]), []
+    fine = wgf.solve(flow, start, until=0.2, method=wgf.GrowthSplitting(step=5e-4)).final.values
+    for step in steps:
+        run = wgf.solve(flow, start, until=0.2, method=wgf.GrowthSplitting(step=step))
+        errors.append(np.abs(run.final.values - fine).max())
+    assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 1.9
 
 
 def test_dissipation_identity():

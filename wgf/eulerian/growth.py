@@ -6,6 +6,7 @@ from scipy.linalg import cho_factor, cho_solve
 from wgf import checks
 from wgf.eulerian import kernels
 from wgf.eulerian.explicit import ROUND_OFF, SMALLEST_STEP, ExplicitStepper, FiniteVolume
+from wgf.eulerian.implicit import discrete_residual, sweeps_of
 from wgf.flows import FisherRao
 from wgf.measure import Density
 
@@ -17,7 +18,7 @@ class GrowthSplitting:
     variation at the discrete gradient of the loss between the two model outputs, so that
     ``F1 - F0 <= sum h^d J* (rho1 - rho0) <= 0`` for any ``tau``; the equation for the new output
     has as many unknowns as the output and is solved by Newton's method. Transport is a step of
-    `FiniteVolume`.
+    `FiniteVolume`, or one of `ImplicitFiniteVolume`, which never raises ``F`` either.
 
     Parameters
     ----------
@@ -25,24 +26,33 @@ class GrowthSplitting:
         Largest step. By default the growth rate limits it: ``4 growth |J'| dt <= 0.5`` in the
         mean square over the measure.
     order : {1, 2}
-        Of the transport.
+        Of the explicit transport, whose largest step also bounds that of the splitting.
+    implicit : bool
+        Implicit transport, of first order in time and space: ``F`` falls in steps of any length.
+
+    Notes
+    -----
+    Growth and implicit transport are cut in parts where Newton's method asks for it, so that the
+    step given is the step made.
     """
 
     needs = "a density"
 
-    def __init__(self, step=None, order=2):
+    def __init__(self, step=None, order=2, implicit=False):
         self.step = None if step is None else checks.number("growth step", step, above=0)
         self.transport = FiniteVolume(order)
+        self.implicit = bool(implicit)
 
     def prepare(self, flow, start):
         """Return a stepper for `flow` from the density `start`."""
         checks.instance("growth flow", flow, FisherRao)
         checks.instance("growth start", start, Density)
         flow.check(start)
-        return GrowthStepper(self, flow, start)
+        return (ImplicitGrowthStepper if self.implicit else GrowthStepper)(self, flow, start)
 
     def __repr__(self):
-        return f"GrowthSplitting(step={self.step!r}, order={self.transport.order})"
+        how = "implicit=True" if self.implicit else f"order={self.transport.order}"
+        return f"GrowthSplitting(step={self.step!r}, {how})"
 
 
 class GrowthStepper(ExplicitStepper):
@@ -51,7 +61,10 @@ class GrowthStepper(ExplicitStepper):
     def __init__(self, method, flow, start):
         self.flow = flow
         self.splitting = method
+        self.equation = None
         super().__init__(method.transport, flow, start)
+        if self.discrete.operators:
+            self.equation = _GrowthEquation(self.discrete)
         self.dissipation = self.row["dissipation"] + self._growth_loss()
         self.row["dissipation"] = self.dissipation
 
@@ -76,11 +89,15 @@ class GrowthStepper(ExplicitStepper):
         self.potential[:] = potential
 
     def _limit(self):
-        if self.splitting.step is not None:
-            return self.splitting.step
-        mass = max(self.row["mass"], 1e-300)
-        mean = np.sqrt(max(self._growth_loss(), 0.0) * 4 * self.flow.growth / mass)
-        return 0.5 / max(mean, 1e-300)
+        """Return the largest step, by what the method says or by the growth, and the outflow."""
+        bound = self.splitting.step
+        if bound is None:
+            mass = max(self.row["mass"], 1e-300)
+            mean = np.sqrt(max(self._growth_loss(), 0.0) * 4 * self.flow.growth / mass)
+            bound = 0.5 / max(mean, 1e-300)
+        if self.flow.transport > 0:
+            bound = min(bound, self.method.courant / max(self._largest_outflow, 1e-300))
+        return bound
 
     def advance(self, limit):
         """Make one step of at most `limit` and return its row of diagnostics.
@@ -92,8 +109,6 @@ class GrowthStepper(ExplicitStepper):
         """
         before, state, rejected = self.row, self._state(), 0
         dt = min(limit, self._limit())
-        if self.flow.transport > 0:
-            dt = min(dt, self.method.courant / max(self._largest_outflow, 1e-300))
         begin = self.dissipation
         while True:
             if not dt > SMALLEST_STEP * max(self.time, limit):
@@ -126,21 +141,24 @@ class GrowthStepper(ExplicitStepper):
         share = 0.5 * dt if moving else dt
         if not self._grow(share):
             return False
-        if moving:
-            # the energy control of the transport starts from the objective after the growth
-            parts = self.discrete.parts(self.values, self.outputs)[1]
-            self.row = {**self.row, "objective": sum(parts.values())}
-            accepted = self._attempt(dt)
-            if accepted is None:
-                return False
-            self.values, self._candidate = self._candidate, self.values
-            self.potential, self._other_potential = self._other_potential, self.potential
-            self.outputs = accepted[0]
-            if not self._grow(share):
-                return False
+        if moving and not (self._move(dt) and self._grow(share)):
+            return False
         parts = self.discrete.parts(self.values, self.outputs)[1]
         scale = sum(abs(part) for part in parts.values())
         return sum(parts.values()) <= before["objective"] + ROUND_OFF * scale
+
+    def _move(self, dt):
+        """Do the transport over `dt` in place; return whether the step was accepted."""
+        # the energy control of the transport starts from the objective after the growth
+        parts = self.discrete.parts(self.values, self.outputs)[1]
+        self.row = {**self.row, "objective": sum(parts.values())}
+        accepted = self._attempt(dt)
+        if accepted is None:
+            return False
+        self.values, self._candidate = self._candidate, self.values
+        self.potential, self._other_potential = self._other_potential, self.potential
+        self.outputs = accepted[0]
+        return True
 
     def _grow(self, time):
         """Do the growth over `time` in place; return whether the equation could be solved."""
@@ -149,27 +167,23 @@ class GrowthStepper(ExplicitStepper):
             return True
         linear = np.empty_like(self.potential)
         self._linear_potential(linear)
-        if not self.discrete.operators:
+        if self.equation is None:
             self.values *= np.exp(-rate * linear)
-        else:
-            risks = self.discrete.functional.risks
-            while rate > 0:
-                # F decays in every part of the growth, however long; parts in which no mass
-                # grows by more than a factor of e^2 keep Newton's method quick
-                falling = -self.potential[self.values > 0].min(initial=0.0)
-                part = min(rate, 2.0 / max(falling, 1e-300))
-                exponent = None
-                while exponent is None:
-                    exponent = solve_growth(
-                        self.discrete.operators, risks, self.outputs, self.values, linear, part
-                    )
-                    part = part if exponent is not None else 0.25 * part
-                    if not part > 1e-12 * rate:
-                        return False
-                self.values *= np.exp(exponent)
-                self.outputs = self.discrete.outputs(self.values)
-                self.discrete.first_variation(self.outputs, self.potential)
-                rate = rate - part if part < rate else 0.0
+        while self.equation is not None and rate > 0:
+            # F decays in every part of the growth, however long; parts in which no mass grows by
+            # more than a factor of e^2 keep Newton's method quick
+            falling = -self.potential[self.values > 0].min(initial=0.0)
+            part = min(rate, 2.0 / max(falling, 1e-300))
+            exponent = None
+            while exponent is None:
+                exponent = self.equation.solve(self.outputs, self.values, linear, part)
+                part = part if exponent is not None else 0.25 * part
+                if not part > 1e-12 * rate:
+                    return False
+            self.values *= np.exp(exponent)
+            self.outputs = self.discrete.outputs(self.values)
+            self.discrete.first_variation(self.outputs, self.potential)
+            rate = rate - part if part < rate else 0.0
         self.outputs = self.discrete.outputs(self.values)
         self.discrete.first_variation(self.outputs, self.potential)
         return bool(np.isfinite(self.values).all())
@@ -194,57 +208,108 @@ class GrowthStepper(ExplicitStepper):
         self.dissipation = float(saved["dissipation"])
 
 
-def solve_growth(operators, risks, outputs, values, linear, rate):
-    """Return the exponent ``-rate J*`` of a growth step, or None without convergence.
+class ImplicitGrowthStepper(GrowthStepper):
+    """One run of `GrowthSplitting` with implicit transport."""
 
-    The change ``d`` of the model output solves ``d = ∫ phi (exp(-rate J*) - 1) dnu`` with
-    ``J* = V + <g(s, s + d), phi>`` and ``g`` the discrete gradient of the loss. One risk only.
-    """
-    equation = _GrowthEquation(operators[0], risks[0], outputs[0], values, linear)
-    return equation.solve(np.zeros_like(outputs[0]), rate)[1]
+    def __init__(self, method, flow, start):
+        super().__init__(method, flow, start)
+        self.sweeps = sweeps_of(self.discrete, flow.mobilities(start.names))
+
+    def _limit(self):
+        # the outflow bounds nothing here
+        self._largest_outflow = 0.0
+        return super()._limit()
+
+    def _move(self, dt):
+        left = part = dt
+        while left > 0:
+            part = min(part, left)
+            found = self.values, self.outputs
+            for sweep in self.sweeps:
+                found = sweep.solve(*found[:2], part)
+                if found is None:
+                    break
+            if found is None:
+                part *= 0.5
+                if not part > 1e-12 * dt:
+                    return False
+                continue
+            self.values, self.outputs = found[0].copy(), found[1]
+            left = left - part if part < left else 0.0
+            part *= 2.0
+        self.discrete.first_variation(self.outputs, self.potential)
+        return True
 
 
 class _GrowthEquation:
-    """Newton's method for the change of the model output in one growth step."""
+    """The exponent ``-rate J*`` of a growth step.
 
-    def __init__(self, operator, risk, output, values, linear):
-        self.matrix = operator.dense()
-        self.amplitude = operator.amplitude
-        self.volume = operator.volume
-        self.risk = risk
-        self.output = output
-        self.copies = values.reshape(len(self.amplitude), -1)
-        self.linear = linear.reshape(self.copies.shape)
+    The change ``d`` of the model outputs, one after the other in one vector, solves
+    ``d = ∫ phi (exp(-rate J*) - 1) dnu`` with ``J* = V + <g(s, s + d), phi>`` and ``g`` the discrete
+    gradient of the losses, by Newton's method.
+    """
+
+    def __init__(self, discrete):
+        operators = discrete.operators
+        self.risks = discrete.functional.risks
+        self.volume = discrete.mesh.cell_volume
+        self.ends = np.cumsum([operator.features.size for operator in operators])[:-1]
+        matrices = [operator.dense() for operator in operators]
+        self.amplitude = operators[0].amplitude
+        if any(len(operator.amplitude) != len(self.amplitude) for operator in operators):
+            # features with and without an amplitude: all are written for every cell
+            matrices = [
+                np.multiply.outer(operator.amplitude, matrix).reshape(-1, matrix.shape[1])
+                for operator, matrix in zip(operators, matrices)
+            ]
+            self.amplitude = np.ones(1)
+        self.matrix = np.hstack(matrices)
+        targets = [(risk.loss.target, risk.scale) for risk in self.risks]
+        sizes = [np.linalg.norm(target) / scale for target, scale in targets if target is not None]
+        self.target_size = sum(sizes)
+        self.largest = np.abs(self.matrix).max()
 
     def potential(self, d):
-        """Return ``J*`` on the cells for a change ``d`` of the output."""
-        scale, s = self.risk.scale, self.output
-        gradient = self.risk.loss.discrete_gradient(scale * s, scale * (s + d)) / scale
+        """Return ``J*`` on the cells for a change ``d`` of the outputs."""
+        s = np.split(self.output, self.ends)
+        ends = np.split(self.output + d, self.ends)
+        gradient = np.concatenate([discrete_residual(*each) for each in zip(self.risks, s, ends)])
         return self.linear + np.multiply.outer(self.amplitude, self.matrix @ gradient)
 
+    def curvature(self, d):
+        """Return half the curvature of the losses in the middle."""
+        middle = np.split(self.output + 0.5 * d, self.ends)
+        found = [r.loss.curvature(r.scale * s) for r, s in zip(self.risks, middle)]
+        return 0.5 * np.concatenate(found)
+
     def evaluate(self, d, rate):
-        """Return the exponent and the change of the output that it makes."""
+        """Return the exponent and the change of the outputs that it makes."""
         # a trial of the line search may overshoot: bounded, it is merely rejected
         exponent = np.minimum(-rate * self.potential(d), 300.0)
         change = self.amplitude @ (self.copies * np.expm1(exponent))
         return exponent, self.volume * (change @ self.matrix)
 
-    def solve(self, d, rate, tolerance=1e-13, most=60):
-        """Return ``(d, exponent)``, the exponent None without convergence.
+    def solve(self, outputs, values, linear, rate, tolerance=1e-13, most=60):
+        """Return the exponent on the cells, None without convergence.
 
         The Jacobian is ``1 + rate A D`` with ``A = ∫ phi phi^T exp(-rate J*) dnu`` and ``D`` half
-        the curvature of the loss in the middle.
+        the curvature of the losses.
         """
-        s, scale = self.output, self.risk.scale
+        self.output = s = np.concatenate(outputs)
+        self.copies = values.reshape(len(self.amplitude), -1)
+        self.linear = linear.reshape(self.copies.shape)
+        d = np.zeros_like(s)
         exponent, target = self.evaluate(d, rate)
         error = np.linalg.norm(target - d)
+        # an output is known to the round-off of the sum that makes it, and matters beside the data
+        floor = self.target_size + self.volume * self.copies.sum() * self.largest + 1e-300
         for _ in range(most):
-            size = np.linalg.norm(s) + np.linalg.norm(d) + 1e-300
+            size = np.linalg.norm(s) + np.linalg.norm(d) + floor
             if error <= tolerance * size:
-                return d, exponent.ravel()
+                return exponent.ravel()
             weight = self.volume * (self.amplitude**2 @ (self.copies * np.exp(exponent)))
             gram = self.matrix.T @ (weight[:, None] * self.matrix)
-            root = np.sqrt(0.5 * rate * self.risk.loss.curvature(scale * (s + 0.5 * d)))
+            root = np.sqrt(rate * self.curvature(d))
             # symmetric form of the Jacobian, positive definite however long the step
             factor = cho_factor(np.eye(len(s)) + root[:, None] * gram * root)
             residual = target - d
@@ -259,6 +324,6 @@ class _GrowthEquation:
                 damping *= 0.5
             if not trial_error < error:
                 # round-off stalls the residual a little above the tolerance
-                return d, exponent.ravel() if error <= 1e-10 * size else None
+                return exponent.ravel() if error <= 1e-10 * size else None
             d, exponent, target, error = trial, trial_exponent, trial_target, trial_error
-        return d, None
+        return None

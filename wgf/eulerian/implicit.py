@@ -83,14 +83,7 @@ class ImplicitStepper:
         self.mesh = start.mesh
         self.discrete = DiscreteFunctional(flow.functional, start.mesh)
         mobility = np.array(flow.mobilities(start.names))
-        missing = 4 - self.mesh.dimension
-        periodic = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
-        rates = np.concatenate([np.zeros(missing), mobility / self.mesh.spacing**2])
-        self.sweeps = [
-            _Sweep(self.discrete, axis, periodic[axis], rates[axis])
-            for axis in range(4)
-            if rates[axis] > 0 and self.discrete.shape[axis] > 1
-        ]
+        self.sweeps = sweeps_of(self.discrete, mobility)
         self.walls = Walls(self.mesh, mobility)
         self.time = 0.0
         self.step = method.step
@@ -186,6 +179,19 @@ class ImplicitStepper:
         self.time = float(saved["time"])
         self.step = float(saved["step"])
         self.row = {name: float(saved[f"row_{name}"]) for name in self.row}
+
+
+def sweeps_of(discrete, mobilities):
+    """Return the implicit step along every axis on which something moves."""
+    mesh = discrete.mesh
+    missing = 4 - mesh.dimension
+    periodic = (False,) * missing + tuple(bool(p) for p in mesh.periodic)
+    rates = np.concatenate([np.zeros(missing), np.array(mobilities) / mesh.spacing**2])
+    return [
+        _Sweep(discrete, axis, periodic[axis], rates[axis])
+        for axis in range(4)
+        if rates[axis] > 0 and discrete.shape[axis] > 1
+    ]
 
 
 class _Sweep:
