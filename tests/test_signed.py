@@ -46,7 +46,40 @@ def test_flat_norm_goes_round_the_circle():
     assert wgf.flat_norm(masses, wgf.Axis(0, 1, 50), reach=1.0) == pytest.approx(47 / 50)
 
 
+def test_neuron_projection_keeps_output_and_penalty_on_the_cone():
+    generator = np.random.default_rng(0)
+    angles, radii = generator.uniform(-np.pi, np.pi, 20), generator.uniform(0.2, 1.0, 20)
+    signs = generator.choice([-1.0, 1.0], 20)
+    w = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    neurons = wgf.Particles(np.column_stack([signs * radii, w]), generator.random(20))
+    projected = wgf.neuron_projection(neurons, 8)
+    x = generator.normal(size=(5, 2))
+    unit = np.maximum(np.cos(projected.points[:, 1:] - np.arctan2(x[:, 1], x[:, 0])), 0)
+    output = (projected.weights * projected.points[:, 0]) @ (unit * np.hypot(*x.T))
+    full = wgf.Risk(wgf.Neurons(x, "relu"), wgf.Squared(np.zeros(5))).output(neurons)
+    assert np.allclose(output, full, rtol=0, atol=1e-13)
+    assert projected.mass == pytest.approx(wgf.Ridge(1.0).value(neurons), rel=1e-13)
+
+
+def test_neuron_projection_of_a_density():
+    """27 points a cell: the mass of |a||w| to O(h^2), the angles to the width of a cell."""
+    mesh = wgf.Mesh(**{name: wgf.Axis(-1, 1, 24) for name in ("a", "w1", "w2")})
+    projected = wgf.neuron_projection(wgf.Density.uniform(mesh, a=(0, 1)), 4)
+    # means of a and |w| over [0, 1] and the square of side 2
+    exact = 0.5 * (np.sqrt(2) + np.log(1 + np.sqrt(2))) / 3
+    assert projected.mass == pytest.approx(exact, rel=1e-3)
+    assert np.all(projected.values[0] == 0)
+    # four quadrants, equal by symmetry
+    assert np.allclose(projected.values[1], projected.values[1].mean(), rtol=1e-12)
+
+
 def test_refusals():
+    with pytest.raises(wgf.InputError, match="has 2 axes, give a, w1, w2"):
+        wgf.neuron_projection(wgf.Particles(np.ones((3, 2))), 8)
+    with pytest.raises(wgf.InputError, match="every neuron is 0"):
+        wgf.neuron_projection(wgf.Particles(np.zeros((3, 3))), 8)
+    with pytest.raises(wgf.InputError, match="neuron projection cells: 0"):
+        wgf.neuron_projection(wgf.Particles(np.ones((3, 3))), 0)
     with pytest.raises(wgf.InputError, match="every amplitude is 0"):
         wgf.amplitude_projection(wgf.Particles(np.zeros((3, 2))))
     with pytest.raises(wgf.InputError, match="at the origin"):

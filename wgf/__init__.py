@@ -24,7 +24,7 @@ _ROOMS = {
         "ImplicitFiniteVolume",
     ),
     "lagrangian": ("RungeKutta", "ForwardBackward", "Conic", "GradientDescent", "Langevin"),
-    "signed": ("amplitude_projection", "radial_projection", "flat_norm"),
+    "signed": ("amplitude_projection", "radial_projection", "neuron_projection", "flat_norm"),
     "solution": ("Solution",),
     "store": ("open_run",),
     "driver": ("solve",),

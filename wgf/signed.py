@@ -69,6 +69,57 @@ def radial_projection(measure):
     return Particles(points[kept] / np.sqrt(square[kept])[:, None], (weights * square)[kept])
 
 
+def neuron_projection(measure, cells):
+    """Return ``∫ |a| |w| mu`` of ReLU neurons ``(a, w1, w2)`` on signs and directions of ``w``.
+
+    On the balanced cone ``|a| = |w|``, which the penalty ``lambda/2 ∫ a^2 + |w|^2 dmu`` keeps and
+    attracts to, it turns the Wasserstein flow into `wgf.FisherRao` with growth = 1/2, transport = 1
+    and the penalty ``lambda |nu|``: ``(|a| |w|)' = -2 |a| |w| J'`` and ``angle' = -dJ'/dangle``.
+
+    Parameters
+    ----------
+    measure : Density or Particles
+        With the three axes ``a, w1, w2``. A cell counts as 27 equal masses.
+    cells : int
+        Cells of the circle of angles.
+
+    Returns
+    -------
+    Density or Particles
+        Of the same kind, on ``a=Axis(-2, 2, 2)`` and ``angle=Axis(-pi, pi, cells, periodic)``.
+    """
+    checks.instance("neuron projection", measure, (Density, Particles))
+    cells = checks.whole("neuron projection cells", cells, minimum=1)
+    if measure.points.shape[1] != 3:
+        raise checks.InputError(
+            f"neuron projection: {measure!r} has {measure.points.shape[1]} axes, give a, w1, w2"
+        )
+    circle = Axis(-np.pi, np.pi, cells, periodic=True)
+    mesh = Mesh(a=Axis(-2, 2, 2), angle=circle)
+    if isinstance(measure, Particles):
+        points, share = _neurons(measure.points)
+        kept = measure.weights * share > 0
+        if not kept.any():
+            raise checks.InputError("neuron projection: every neuron is 0, nothing projects")
+        return Particles(points[kept], (measure.weights * share)[kept], domain=mesh)
+    total = np.zeros(mesh.cells)
+    for points, weights in measure.blocks():
+        points, weights = points[weights > 0], weights[weights > 0]
+        for shift in np.ndindex(3, 3, 3):
+            offset = measure.mesh.spacing * (np.array(shift) - 1) / 3
+            found, share = _neurons(points + offset)
+            total += np.bincount(mesh.locate(found), weights * share / 27, mesh.cells)
+    return Density(mesh, (total / mesh.cell_volume).reshape(mesh.shape))
+
+
+def _neurons(points):
+    """Return ``(sign, angle)`` and ``|a| |w|`` of neurons."""
+    sign = np.where(points[:, 0] < 0, -1.0, 1.0)
+    angle = np.arctan2(points[:, 2], points[:, 1])
+    share = np.abs(points[:, 0]) * np.hypot(points[:, 1], points[:, 2])
+    return np.column_stack([sign, angle]), share
+
+
 def difference(measure):
     """Return the signed density ``nu(+1, ·) - nu(-1, ·)`` of two copies on a mesh.
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import unbalanced_flows_and_densities
 
 import wgf
-from strategies import unbalanced_flows_and_densities
 
 
 def circle_problem(cells, penalty=0.06):
@@ -168,6 +168,17 @@ def test_refusals():
     wide = wgf.Mesh(w=wgf.Axis(-3, 3, 2), x=mesh.axes[1])
     with pytest.raises(wgf.InputError, match="1.5 is no sign"):
         wgf.solve(wgf.FisherRao(functional), wgf.Density(wide, np.ones(wide.shape)), until=1.0)
+    with pytest.raises(wgf.InputError, match="potential is not homogeneous of degree 1"):
+        wave = wgf.Potential(lambda p: p[:, 0] ** 2)
+        wgf.solve(wgf.FisherRao(risk + wave), density, until=1.0)
+    with pytest.raises(wgf.InputError, match="l1 is not homogeneous of degree 1"):
+        wgf.solve(wgf.FisherRao(risk + wgf.L1(1.0)), density, until=1.0)
+    with pytest.raises(wgf.InputError, match="entropy has no growth step, use wgf.GradientFlow"):
+        wgf.solve(wgf.FisherRao(functional + wgf.Entropy(0.1)), density, until=1.0)
+    with pytest.raises(wgf.InputError, match="ridge is not homogeneous of degree 1"):
+        wgf.solve(wgf.FisherRao(risk + wgf.Ridge(1.0)), density.quadrature(), until=1.0)
+    with pytest.raises(wgf.InputTypeError, match="growth flow"):
+        wgf.GrowthSplitting(implicit=True).prepare(wgf.GradientFlow(functional), density)
     with pytest.raises(wgf.InputError, match="nothing to do"):
         wgf.FisherRao(functional, growth=0, transport=0)
     with pytest.raises(wgf.InputError, match="growth: -1"):

@@ -65,6 +65,62 @@ def test_the_projection_of_the_full_flow(retraction):
     assert errors[-1] <= 1e-8
 
 
+def circle(angles):
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def neuron_problems(penalty):
+    """Return the flow of neurons on signs and angles and the one on (a, w1, w2).
+
+    The activation z^2 / |w| is positively homogeneous of degree 1 like that of ReLU, but smooth, so
+    that integrators keep their order.
+    """
+    x = np.random.default_rng(0).normal(size=(8, 2))
+    loss = wgf.Squared(np.random.default_rng(1).normal(size=8) + 1.0, weights=0.1)
+
+    def unit(w):
+        # the number of features is asked for at the origin
+        return (w @ x.T) ** 2 / np.maximum(np.hypot(*w.T), 1e-300)[:, None]
+
+    def slope(w):
+        z, norm = (w @ x.T)[:, :, None], np.hypot(w[:, 0], w[:, 1])[:, None, None]
+        return 2 * z * x / norm - z**2 * w[:, None, :] / norm**3
+
+    def turning(angles):
+        turned = circle(angles[:, 0] + np.pi / 2)
+        return np.einsum("knd,kd->kn", slope(circle(angles[:, 0])), turned)[:, :, None]
+
+    full = wgf.Risk(wgf.Features(unit, slope, amplitude=True), loss) + wgf.Ridge(penalty)
+    angular = wgf.Features(lambda t: unit(circle(t[:, 0])), turning, amplitude=True)
+    small = wgf.Risk(angular, loss) + wgf.L1(penalty, axes="x1")
+    return wgf.FisherRao(small, growth=0.5, transport=1.0), wgf.GradientFlow(full)
+
+
+def test_the_projection_of_balanced_neurons():
+    """|a| = |w| stays, and |a||w| on signs and angles is the conic flow with growth = 1/2."""
+    flow, whole = neuron_problems(penalty=0.1)
+    generator = np.random.default_rng(4)
+    angles, radii = generator.uniform(-np.pi, np.pi, 9), generator.uniform(0.3, 0.9, 9)
+    signs = np.where(np.arange(9) % 2, 1.0, -1.0)
+    begin = wgf.Particles(np.column_stack([signs * radii, radii[:, None] * circle(angles)]))
+    run = wgf.solve(whole, begin, until=1.0, method=wgf.RungeKutta(1e-12)).final
+    balance = np.abs(run.points[:, 0]) - np.hypot(run.points[:, 1], run.points[:, 2])
+    # rounding and the tolerance of the integrator
+    assert np.abs(balance).max() <= 1e-11
+    projected, steps, errors = wgf.neuron_projection(run, 4), np.array([0.2, 0.1, 0.05]), []
+    start = wgf.neuron_projection(begin, 4)
+    start = wgf.Particles(start.points, start.weights)
+    for step in steps:
+        small = wgf.solve(flow, start, until=1.0, method=wgf.Conic(step=step)).final
+        turned = small.points[:, 1] - projected.points[:, 1]
+        turned = np.abs((turned + np.pi) % (2 * np.pi) - np.pi).max()
+        errors.append(max(turned, np.abs(small.weights - projected.weights).max()))
+        assert np.array_equal(small.points[:, 0], signs)
+    assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 4.5
+    assert errors[-1] <= 1e-8
+    assert np.abs(start.weights - projected.weights).max() > 1e-2
+
+
 def test_mass_alone_is_logistic():
     functional = wgf.Risk(
         wgf.Features(lambda p: np.ones((len(p), 1)), lambda p: np.zeros((len(p), 1, 1))),

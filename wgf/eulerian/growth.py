@@ -245,8 +245,8 @@ class _GrowthEquation:
     """The exponent ``-rate J*`` of a growth step.
 
     The change ``d`` of the model outputs, one after the other in one vector, solves
-    ``d = ∫ phi (exp(-rate J*) - 1) dnu`` with ``J* = V + <g(s, s + d), phi>`` and ``g`` the discrete
-    gradient of the losses, by Newton's method.
+    ``d = ∫ phi (exp(-rate J*) - 1) dnu`` with ``J* = V + <g(s, s + d), phi>`` and ``g`` the
+    discrete gradient of the losses, by Newton's method.
     """
 
     def __init__(self, discrete):
