@@ -18,7 +18,7 @@ from relu_3d import ANGLES, SIGNS, circle
 import wgf
 import wgf.cli
 
-RADIUS, SPREAD, BOX = 0.7, 0.15, 2.0
+RADIUS, SPREAD, BOX = 0.7, 0.12, 2.0
 
 
 def problems(penalty, samples):
@@ -101,8 +101,8 @@ def setup(*, cells=360, until=20.0, every=1.0, penalty=0.01, samples=64, full=0,
     start = wgf.neuron_projection(begin, cells) if full else even(cells)
 
     def report(solutions):
-        if not full or "mesh" not in solutions:
-            return ""
+        if "mesh" not in solutions:
+            return "projection: the flow on the cells of the circle was not solved"
         circular = solutions["mesh"]
         run = wgf.solve(whole, begin, until)
         projected = wgf.neuron_projection(run.final, cells)
@@ -114,7 +114,8 @@ def setup(*, cells=360, until=20.0, every=1.0, penalty=0.01, samples=64, full=0,
             f"objective: {high:.6f} and {low:.6f}, difference {high / low - 1:.3%}"
         )
 
-    return {"flow": flow, "start": start, "until": until, "every": every, "report": report}
+    system = {"flow": flow, "start": start, "until": until, "every": every}
+    return system | {"report": report} if full else system
 
 
 if __name__ == "__main__":

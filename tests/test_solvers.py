@@ -108,6 +108,8 @@ def test_fisher_rao_1d_finds_the_signed_spikes():
     assert 0 < last(solutions["mesh"]) - last(solutions["particles"]) < 2.5e-3
 
 
+# a shell of the width of a coarse cell reaches the walls with a millionth of its mass
+@pytest.mark.filterwarnings("ignore:box")
 def test_neurons_in_space_and_on_the_circle_agree():
     """The flow on (a, w1, w2) near |a| = |w|, projected, against the flow on directions."""
     widths, distances, gaps = [], [], []
@@ -126,17 +128,18 @@ def test_neurons_in_space_and_on_the_circle_agree():
     for found in (distances, gaps):
         assert np.polyfit(np.log(widths), np.log(found), 1)[0] >= 1
         assert np.all(np.diff(found) < 0)
-    # asked: 2 % and 1 %; measured 0.63 % and 0.78 % (0.39 % and 0.44 % on 96 cells)
+    # asked: 2 % and 1 %; measured 0.68 % and 0.81 %
     assert distances[-1] <= 0.02 and gaps[-1] <= 0.01
 
 
+@pytest.mark.filterwarnings("ignore:box")
 def test_fisher_rao_relu_1d_learns_the_teacher():
     solutions, system, _ = solve("fisher_rao_relu_1d", cells=120, full=24)
     assert last(solutions["mesh"]) < 0.5 * solutions["mesh"].diagnostics["objective"][0]
     # measured 1e-4 on 120 cells, the kinks cutting cells
     assert objective_gap(solutions) < 1e-3
     text = system.report(solutions)
-    assert "projection of 24^3 cells" in text and "difference 3.9" in text
+    assert "projection of 24^3 cells" in text and "difference 4.2" in text
     thick = wgf.neuron_projection(neurons.shell(48), 120)
     # the shell is as wide as a cell: its mass is off by O(h^2), its angles by the lattice
     assert neurons.even(120).mass == pytest.approx(thick.mass, rel=0.01)
