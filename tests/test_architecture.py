@@ -33,7 +33,9 @@ FLOOR = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 ROOMS = {
     "numba": ("eulerian/kernels.py", "lagrangian/kernels.py"),
     "h5py": ("layout.py",),
-    "matplotlib": tuple(f"plot/{name}.py" for name in ("film", "numbers", "panels", "sheets")),
+    "matplotlib": tuple(
+        f"plot/{name}.py" for name in ("copies", "film", "numbers", "panels", "sheets")
+    ),
     "argparse": ("cli.py",),
     "mpi4py": ("driver.py",),
 }

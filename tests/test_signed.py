@@ -86,3 +86,29 @@ def test_refusals():
         wgf.radial_projection(wgf.Particles(np.zeros((3, 2))))
     with pytest.raises(wgf.InputError, match="reach: 0"):
         wgf.flat_norm(np.zeros(4), wgf.Axis(0, 1, 4), reach=0.0)
+
+
+def test_flat_distance_of_particles_and_of_cells():
+    left, right = wgf.Particles([[0.2]], [2.0]), wgf.Particles([[0.3]], [1.5])
+    # one and a half units move by a tenth, half a unit goes
+    assert wgf.flat_distance(left, right, reach=0.5) == pytest.approx(1.5 * 0.2 + 0.5)
+    # creating costs 1 a unit, so that nothing moves farther than twice the reach
+    assert wgf.flat_distance(left, right, reach=0.01) == pytest.approx(3.5)
+    across = wgf.Particles([[0.95]], [2.0])
+    assert wgf.flat_distance(left, across, reach=1.0, period=1.0) == pytest.approx(2 * 0.25)
+    mesh = wgf.Mesh(x=wgf.Axis(0, 1, 4))
+    even = wgf.Density(mesh, np.ones(4))
+    # quarter points of the cells: 1/16 from the nearest of them on average
+    nodes = wgf.Particles(mesh.centers("x")[:, None], np.full(4, 0.25))
+    assert wgf.flat_distance(even, nodes, reach=1.0) == pytest.approx(1 / 16)
+
+
+def test_flat_distance_counts_copies_with_their_sign():
+    mesh = wgf.Mesh(w=wgf.Axis(-2, 2, 2), x=wgf.Axis(0, 1, 10))
+    values = np.zeros((2, 10))
+    values[:, 3] = 5.0
+    both = wgf.Density(mesh, values)
+    nothing = wgf.Density(mesh, np.zeros((2, 10)))
+    assert wgf.flat_distance(both, nothing, 1, reach=0.1) == 0
+    spike = wgf.Particles([[-1.0, 0.5]], [0.7], domain=mesh)
+    assert wgf.flat_distance(both, spike, 1, reach=0.1) == pytest.approx(0.7)

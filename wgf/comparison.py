@@ -5,6 +5,7 @@ import numpy as np
 from wgf import checks
 from wgf.distance import wasserstein_1, wasserstein_2
 from wgf.measure import Density
+from wgf.signed import flat_distance, is_signed, is_unbalanced
 
 FORMS = {"t": "{:.4g}", "objective_a": "{:.6f}", "objective_b": "{:.6f}"}
 
@@ -56,7 +57,9 @@ class Comparison:
         difference), ``mass_a``, ``mass_b``, ``output_rms`` (root mean square of the difference of
         the model outputs) and, for every axis, ``w1_<axis>`` and ``w2_<axis>``: the Wasserstein
         distances of the marginals normalised to mass 1, in units of the axis, a cell being uniform
-        mass.
+        mass. For unbalanced flows, whose masses differ and may have a sign, ``flat_<position>``
+        instead: the flat norm of the difference of the (signed) marginals, moving mass by a tenth
+        of the axis costing as much as creating it; see `wgf.flat_distance`.
     """
 
     def __init__(self, a, b):
@@ -68,6 +71,7 @@ class Comparison:
         self.labels = tuple(
             kinds if kinds[0] != kinds[1] else [f"{k} {i + 1}" for i, k in enumerate(kinds)]
         )
+        self.unbalanced = is_unbalanced(a) or is_unbalanced(b)
         times = common_times(a.times, b.times)
         rows = [self._row(i, j) for i, j in times]
         self.table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -83,8 +87,13 @@ class Comparison:
             difference = self.a.outputs[i] - self.b.outputs[j]
             row["output_rms"] = float(np.sqrt(np.mean(difference**2)))
         for k, name in enumerate(self.names):
-            one, two = marginal(first, k), marginal(second, k)
             period = period_of(first, second, k)
+            if self.unbalanced:
+                if k or not is_signed(first):
+                    reach = 0.1 * length_of(first, second, k)
+                    row[f"flat_{name}"] = flat_distance(first, second, k, reach, period)
+                continue
+            one, two = marginal(first, k), marginal(second, k)
             row[f"w1_{name}"] = wasserstein_1(one, two, period)
             row[f"w2_{name}"] = wasserstein_2(one, two, period)
         return row
@@ -107,21 +116,31 @@ class Comparison:
         heads = {"t": "t", "objective_a": f"F {first}", "objective_b": f"F {second}"}
         heads["objective_gap"] = "difference"
         heads["output_rms"] = "output rms"
+        heads.update(mass_a=f"mass {first}", mass_b=f"mass {second}")
         columns = []
         for name, values in self.table.items():
-            if name in ("mass_a", "mass_b"):
+            if name in ("mass_a", "mass_b") and not self.unbalanced:
                 continue
-            head = heads.get(name) or f"{name[:2].upper()}({name[3:]})"
+            head = heads.get(name) or "{}({})".format(
+                *name.replace("w", "W", name[0] == "w").split("_", 1)
+            )
             form = FORMS.get(name, "{:.2e}")
             cells = [form.format(value) for value in values]
             width = max(len(head), *map(len, cells))
             columns.append([head.rjust(width), *(cell.rjust(width) for cell in cells)])
         lines = ["  ".join(row) for row in zip(*columns)]
+        distances = "W1, W2: of the marginals, in units of the axis"
+        if self.unbalanced:
+            distances = "flat: norm of the difference along an axis, a tenth of which is the reach"
         lines.append(
-            "F: objective; difference: relative; output rms: of the model outputs; W1, W2: of the "
-            "marginals, in units of the axis"
+            f"F: objective; difference: relative; output rms: of the model outputs; {distances}"
         )
         return "\n".join(lines)
+
+
+def _distance_head(name):
+    kind, _, axis = name.partition("_")
+    return f"{kind.upper() if kind in ('w1', 'w2') else kind}({axis})"
 
 
 def axes_of(*runs):
@@ -175,3 +194,12 @@ def period_of(first, second, k):
             axis = measure.domain.axes[k]
             return axis.length if axis.periodic else None
     return None
+
+
+def length_of(first, second, k):
+    """Return the length of axis `k`, of the points on it where there is no domain."""
+    for measure in (first, second):
+        if measure.domain is not None:
+            return measure.domain.axes[k].length
+    points = np.concatenate([first.points[:, k], second.points[:, k]])
+    return max(float(np.ptp(points)), 1e-300)

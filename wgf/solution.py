@@ -76,3 +76,37 @@ class Solution:
         last = f"t={self.times[-1]:g}" if len(self.times) else "no snapshot"
         steps = len(self.diagnostics.get("t", ())) - 1
         return f"{type(self).__name__}({last}, {len(self.times)} snapshots, {steps} steps)"
+
+
+def projected(run, projection):
+    """Return a run with every snapshot projected, for example onto positions.
+
+    A run on amplitudes and positions projected by `wgf.amplitude_projection` can be compared with
+    the run of `wgf.FisherRao` on positions.
+
+    Parameters
+    ----------
+    run : Solution or stored run
+    projection : callable
+        Of a measure to a measure.
+
+    Returns
+    -------
+    Solution
+        With the diagnostics of `run` but for those of its mass and its box.
+    """
+    if not callable(projection):
+        raise checks.InputTypeError(
+            f"projected projection: {projection!r} cannot be called, give a function of a measure"
+        )
+    name = getattr(projection, "__name__", type(projection).__name__)
+    found = Solution({**run.problem, "projection": name}, run.target, run.abscissa)
+    for k, time in enumerate(run.times):
+        output = None if run.outputs is None else run.outputs[k]
+        found.append(float(time), projection(run.snapshots[k]), output, {})
+    found.problem["axes"] = list(found.snapshots[0].names or run.problem.get("axes", ()))
+    gone = ("mass", "wall_", "blocked_")
+    columns = run.diagnostics.items()
+    found.diagnostics = {key: value for key, value in columns if not key.startswith(gone)}
+    found.status = run.status
+    return found

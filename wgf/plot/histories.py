@@ -56,17 +56,23 @@ def distances(ax, table):
     """Draw the distances of the marginals in a comparison's table."""
     from types import SimpleNamespace
 
-    shown = [name for name in table if name.startswith("w1_")]
+    flat = any(name.startswith("flat_") for name in table)
+    shown = [name for name in table if name.startswith("flat_" if flat else "w1_")]
     for name, colour in zip(shown, COLOURS):
         positive = table[name] > 0
         ax.plot(
-            table["t"][positive], table[name][positive], "o-", ms=3, color=colour, label=name[3:]
+            table["t"][positive],
+            table[name][positive],
+            "o-",
+            ms=3,
+            color=colour,
+            label=name.split("_", 1)[1],
         )
     time_axis(ax, SimpleNamespace(times=table["t"]))
     if any((table[name] > 0).any() for name in shown):
         ax.set_yscale("log")
-    ax.set_ylabel("W1 of the marginals")
-    ax.legend(title="along (axis units)")
+    ax.set_ylabel("flat norm of the difference" if flat else "W1 of the marginals")
+    ax.legend(title="along" if flat else "along (axis units)")
 
 
 def fit(ax, pairs):

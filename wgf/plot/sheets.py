@@ -1,12 +1,11 @@
 """Whole figures: the sheet of a run, two runs beside each other, a convergence study."""
 
-import itertools
-
 import numpy as np
 
 from wgf.measure import Density
-from wgf.plot import histories, panels
-from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times
+from wgf.plot import copies, histories, panels
+from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times, planes
+from wgf.signed import is_signed, is_unbalanced
 
 
 def run(solution, path=None, functional=None):
@@ -14,7 +13,8 @@ def run(solution, path=None, functional=None):
 
     The measure at several times in all planes of two axes; the end with its marginals (in space:
     slices of a density, a view of particles) and how the mass spreads over time; objective and
-    parts, energy budget, fit.
+    parts, energy budget, fit. Of a run of signed measures the difference of the two copies is
+    drawn along the positions, and the mass of each copy over time.
 
     Parameters
     ----------
@@ -37,7 +37,10 @@ def run(solution, path=None, functional=None):
         histories.fit(axes[2], pairs)
 
     def middle(figure):
-        _ending(figure, solution, functional)
+        if _on_copies(pairs):
+            copies.ending(figure, solution, axis_names(solution)[1:])
+        else:
+            _ending(figure, solution, functional)
 
     return _sheet(pairs, shown, lower, path, middle)
 
@@ -73,16 +76,19 @@ def _sheet(pairs, shown, lower, path, middle=None):
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        names = axis_names(pairs[0][1])
-        flat = len(names) == 1
-        planes = [(0,)] if flat else list(itertools.combinations(range(len(names)), 2))[:3]
-        heights = [2.8 * len(planes), *([3.4] if middle else []), 3.0]
+        names, draw = axis_names(pairs[0][1]), _measures
+        if _on_copies(pairs):
+            names, draw = names[1:], copies.measures
+        shown_planes = planes(names)
+        heights = [2.8 * len(shown_planes), *([3.4] if middle else []), 3.0]
         figure = Figure(figsize=(11.5, sum(heights)))
         rows = figure.subfigures(len(heights), 1, height_ratios=heights)
         upper = rows[0]
-        grid = upper.subplots(len(planes), len(shown), sharex="row", sharey="row", squeeze=False)
-        for i, plane in enumerate(planes):
-            _measures(upper, grid[i], pairs, shown, plane, names)
+        grid = upper.subplots(
+            len(shown_planes), len(shown), sharex="row", sharey="row", squeeze=False
+        )
+        for i, plane in enumerate(shown_planes):
+            draw(upper, grid[i], pairs, shown, plane, names)
         for ax, t in zip(grid[0], shown):
             ax.set_title(f"t = {t:.4g}")
         if middle:
@@ -91,6 +97,12 @@ def _sheet(pairs, shown, lower, path, middle=None):
         if path is not None:
             figure.savefig(path)
     return figure
+
+
+def _on_copies(pairs):
+    """Return whether all runs are of signed measures on two copies."""
+    runs = [run for _, run in pairs]
+    return any(map(is_unbalanced, runs)) and all(is_signed(run.snapshots[0]) for run in runs)
 
 
 def _measures(figure, axes, pairs, shown, plane, names):

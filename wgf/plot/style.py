@@ -1,5 +1,7 @@
 """What all figures share: colours that colour-blind readers tell apart, fonts, time axes."""
 
+import itertools
+
 import numpy as np
 
 from wgf.measure import Density
@@ -28,6 +30,13 @@ def axis_names(solution):
     measure = solution.snapshots[0]
     found = measure.names or solution.problem.get("axes")
     return tuple(found or (f"x{i + 1}" for i in range(measure.points.shape[1])))
+
+
+def planes(names):
+    """Return up to three pairs of axes that are drawn together, by number; one axis is alone."""
+    if len(names) == 1:
+        return [(0,)]
+    return list(itertools.combinations(range(len(names)), 2))[:3]
 
 
 def panel_times(times, panels=4):
