@@ -224,7 +224,7 @@ def _sweep_panel(ax, found, which, name):
 
 def name_sizes(ax, sizes):
     """Put the ticks of a short logarithmic axis where the points are."""
-    ax.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
+    ax.set_xticks(sizes, [f"{size:.4g}" for size in sizes])
     ax.set_xticks([], minor=True)
 
 
