@@ -23,7 +23,14 @@ _ROOMS = {
         "GrowthSplitting",
         "ImplicitFiniteVolume",
     ),
-    "lagrangian": ("RungeKutta", "ForwardBackward", "Conic", "GradientDescent", "Langevin"),
+    "lagrangian": (
+        "RungeKutta",
+        "ForwardBackward",
+        "Conic",
+        "GradientDescent",
+        "Langevin",
+        "StochasticGradient",
+    ),
     "signed": (
         "amplitude_projection",
         "radial_projection",

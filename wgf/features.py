@@ -38,6 +38,18 @@ class FeatureMap:
     kinked = False
     abscissa = None
 
+    def subset(self, samples):
+        """Return the features of these samples only, an array of indices.
+
+        Raises
+        ------
+        InputError
+            For features that are not those of single samples.
+        """
+        raise checks.InputError(
+            f"batch: {self!r} has no samples to draw from, use wgf.Neurons or Filter.gaussian"
+        )
+
     def unit(self, rest):
         """Features at amplitude 1, ``(k, d') -> (k, n)``."""
         raise TypeError(f"{type(self).__name__} gives no unit(rest), define it")
@@ -141,6 +153,9 @@ class Neurons(FeatureMap):
         self.kinked = activation == "relu"
         self.homogeneity = "full" if activation == "relu" else "partial"
         self.abscissa = self.inputs[:, 0] if p == 1 else None
+
+    def subset(self, samples):
+        return Neurons(self.x[samples], self.activation, bias=self.bias)
 
     def arguments(self, rest):
         """Return ``w . x + b``, shape ``(k, n)``."""
@@ -268,6 +283,9 @@ class _Gaussian(Filter):
         self.size = len(samples)
         self._name_positions(self.samples.shape[1])
         self.abscissa = self.samples[:, 0] if self.samples.shape[1] == 1 else None
+
+    def subset(self, samples):
+        return _Gaussian(self.samples[samples], self.std)
 
     def _displacements(self, rest):
         return self.samples[None, :, :] - rest[:, None, :]

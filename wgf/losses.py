@@ -19,6 +19,10 @@ class Loss:
         """Return ``R'(s)``, shape ``(n,)``."""
         raise TypeError(f"{type(self).__name__} gives no gradient(s), define it")
 
+    def subset(self, samples):
+        """Return the loss of these samples, scaled so that its mean over draws is this loss."""
+        raise TypeError(f"{type(self).__name__} gives no subset(samples), define it")
+
     def discrete_gradient(self, s0, s1):
         """Return ``g`` with ``g . (s1 - s0) = R(s1) - R(s0)`` (Gonzalez's midpoint form)."""
         middle, step = self.gradient(0.5 * (s0 + s1)), s1 - s0
@@ -67,6 +71,9 @@ class Squared(Loss):
     def gradient(self, s):
         return self.weights * (s - self.y)
 
+    def subset(self, samples):
+        return Squared(self.y[samples], self.weights[samples] * (self.size / len(samples)))
+
     def curvature(self, s):
         """Return the diagonal of ``R''(s)``."""
         return self.weights
@@ -108,6 +115,9 @@ class Logistic(Loss):
 
     def gradient(self, s):
         return -self.labels * self._wrong(s) / self.size
+
+    def subset(self, samples):
+        return Logistic(self.labels[samples])
 
     def _wrong(self, s):
         """Probability given to the wrong label."""

@@ -3,7 +3,10 @@
 import numpy as np
 
 from wgf import checks
+from wgf.features import Neurons
 from wgf.functional import Term
+from wgf.losses import Squared
+from wgf.terms import Risk
 
 
 class PopulationRisk(Term):
@@ -73,6 +76,12 @@ class PopulationRisk(Term):
                 f"start: axes ({', '.join(names)}) do not match the axes ({', '.join(self.names)}) "
                 "of the population loss, give one coordinate each"
             )
+
+    def draw(self, generator, batch):
+        """Return the risk over `batch` fresh inputs, whose mean over draws is this one."""
+        x = generator.normal(size=(batch, self.directions.shape[1]))
+        y = np.maximum(x @ self.directions.T, 0) @ self.amplitudes
+        return Risk(Neurons(x, "relu"), Squared(y, weights=self.strength / batch))
 
     def value_at(self, measure):
         return self.strength * self._form(*self._both(measure))

@@ -66,6 +66,20 @@ class Risk(Term):
             return total
         return sum(self.features.output(*block) for block in measure.blocks())
 
+    def draw(self, generator, batch):
+        """Return this risk over `batch` of its samples, drawn without replacement.
+
+        Raises
+        ------
+        InputError
+            For more samples than there are, or features without samples.
+        """
+        size = self.features.size
+        if batch > size:
+            raise checks.InputError(f"batch: {batch} of {size} samples, give at most {size}")
+        samples = np.sort(generator.choice(size, batch, replace=False))
+        return Risk(self.features.subset(samples), self.loss.subset(samples), self.scale)
+
     def value_of(self, output):
         """Return the value from the model output."""
         return self.loss.value(self.scale * output) / self.scale**2

@@ -5,5 +5,13 @@ from wgf.lagrangian.forward_backward import ForwardBackward
 from wgf.lagrangian.gradient_descent import GradientDescent
 from wgf.lagrangian.langevin import Langevin
 from wgf.lagrangian.runge_kutta import RungeKutta
+from wgf.lagrangian.stochastic_gradient import StochasticGradient
 
-__all__ = ["Conic", "ForwardBackward", "GradientDescent", "Langevin", "RungeKutta"]
+__all__ = [
+    "Conic",
+    "ForwardBackward",
+    "GradientDescent",
+    "Langevin",
+    "RungeKutta",
+    "StochasticGradient",
+]

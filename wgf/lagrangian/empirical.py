@@ -99,6 +99,10 @@ class EmpiricalFunctional:
         self.kink = self.functional.kink_strength(self.names)
         self.products = [feature_products(risk.features) for risk in self.functional.risks]
 
+    def cloud(self, points):
+        """Return points and weights as the terms read them."""
+        return _Cloud(points, self.weights, self.domain)
+
     def outputs(self, points):
         """Return the model output of every risk."""
         return [product.output(points, self.weights) for product in self.products]
@@ -114,7 +118,7 @@ class EmpiricalFunctional:
             elif term.linear:
                 found[name] = float(np.sum(self.weights * term.potential(points, self.names)))
             elif not term.local:
-                measure = measure or _Cloud(points, self.weights, self.domain)
+                measure = measure or self.cloud(points)
                 found[name] = term.value_at(measure)
         return found
 
@@ -123,7 +127,7 @@ class EmpiricalFunctional:
         result = np.zeros(points.shape)
         for product, risk, output in zip(self.products, self.functional.risks, outputs):
             result += product.gradient(points, risk.residual(output))
-        cloud = _Cloud(points, self.weights, self.domain)
+        cloud = self.cloud(points)
         for term in self.functional.terms:
             if term.smooth and not term.composed and not term.local:
                 result += term.gradient_at(cloud, points, self.names)

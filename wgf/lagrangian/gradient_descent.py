@@ -174,7 +174,7 @@ class _Batch(EmpiricalFunctional):
             result[...] = 0.0
         for term in self.functional.terms:
             if not term.composed:
-                result += term.gradient_at(None, points, self.names)
+                result += term.gradient_at(self.cloud(points), points, self.names)
 
     def dissipation(self, points, gradient):
         total, square = 0.0, None

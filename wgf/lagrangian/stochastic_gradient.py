@@ -1,0 +1,175 @@
+"""Stochastic gradient descent on fresh or finite data."""
+
+import json
+
+import numpy as np
+
+from wgf import checks
+from wgf.features import Neurons
+from wgf.flows import GradientFlow
+from wgf.lagrangian.empirical import ParticleStepper, feature_products
+from wgf.losses import Squared
+from wgf.measure import Particles
+from wgf.terms import Risk
+
+LOOKS = 100
+
+
+class StochasticGradient:
+    """``theta_i+ = prox(theta_i - eta_k (∇g_k(theta_i) + ∇V(theta_i)))`` over batches of samples.
+
+    ``g_k = <R_k', phi_k>`` is the first variation of the risk over the samples of batch ``k``,
+    drawn anew every step: without replacement from the samples of the functional's `wgf.Risk`, or
+    fresh ones for `wgf.PopulationRisk` and from `data`. An l1 penalty acts by its prox.
+
+    Parameters
+    ----------
+    step : float
+        ``eta`` in the time of the flow; positive.
+    batch : int
+        Samples a step.
+    schedule : callable, optional
+        ``k -> factor`` of the step, ``k`` the number of steps done; constant 1 by default.
+    data : callable, optional
+        ``(generator, batch) -> (x, y)``: fresh inputs and targets for the neurons of the
+        functional's risk with its squared loss.
+    seed : int
+        Seed of the one generator of the run, whose state is stored.
+    look : int, optional
+        Steps between two rows of diagnostics, which evaluate the functional itself. By default one
+        pass through the samples, or 100 steps of fresh ones.
+
+    Notes
+    -----
+    Time is that of the flow: a run until ``t`` makes about ``t / eta`` steps. The last step before
+    an output time is cut to land on it. Source: Chizat & Bach 2018, section 4.
+    """
+
+    needs = "particles"
+
+    def __init__(self, step, batch, schedule=None, data=None, seed=0, look=None):
+        self.step = checks.number("stochastic gradient step", step, above=0)
+        self.batch = checks.whole("stochastic gradient batch", batch, minimum=1)
+        for what, call in (("schedule", schedule), ("data", data)):
+            if call is not None and not callable(call):
+                raise checks.InputTypeError(
+                    f"stochastic gradient {what}: {call!r} cannot be called, give a function"
+                )
+        self.schedule, self.data = schedule, data
+        self.seed = checks.whole("stochastic gradient seed", seed)
+        self.look = None if look is None else checks.whole("look", look, minimum=1)
+
+    def prepare(self, flow, start):
+        """Return a stepper for `flow` from the particles `start`."""
+        checks.instance("stochastic gradient flow", flow, GradientFlow)
+        checks.instance("stochastic gradient start", start, Particles)
+        sampled = [term for term in flow.functional.terms if hasattr(term, "draw")]
+        if len(sampled) != 1:
+            raise checks.InputError(
+                f"stochastic gradient: {len(sampled)} terms with samples, give one wgf.Risk or "
+                "wgf.PopulationRisk"
+            )
+        if self.data is not None:
+            risk = sampled[0]
+            if not (
+                isinstance(risk, Risk)
+                and isinstance(risk.features, Neurons)
+                and isinstance(risk.loss, Squared)
+            ):
+                raise checks.InputError(
+                    f"stochastic gradient data: {risk!r} cannot take fresh samples, use "
+                    "wgf.Neurons with wgf.Squared"
+                )
+        else:
+            sampled[0].draw(np.random.default_rng(0), self.batch)
+        return _Stepper(self, flow, start, sampled[0])
+
+    def __repr__(self):
+        names = [getattr(f, "__name__", f and "function") for f in (self.schedule, self.data)]
+        return (
+            f"StochasticGradient({self.step:g}, {self.batch}, schedule={names[0]}, "
+            f"data={names[1]}, seed={self.seed}, look={self.look})"
+        )
+
+
+class _Stepper(ParticleStepper):
+    """One run: between two rows of diagnostics it makes `look` steps."""
+
+    def __init__(self, method, flow, start, sampled):
+        self.sampled = sampled
+        self.others = [t for t in flow.functional.terms if t is not sampled and t.smooth]
+        self.generator = np.random.default_rng(method.seed)
+        self.count = 0
+        self.look = method.look
+        if self.look is None:
+            fresh = method.data is not None or not isinstance(sampled, Risk)
+            self.look = LOOKS if fresh else max(1, sampled.features.size // method.batch)
+        super().__init__(method, flow, start)
+
+    def _first_step(self):
+        return self.method.step
+
+    def _draw(self):
+        if self.method.data is None:
+            return self.sampled.draw(self.generator, self.method.batch)
+        x, y = self.method.data(self.generator, self.method.batch)
+        features = self.sampled.features
+        weight = float(np.sum(self.sampled.loss.weights)) / self.method.batch
+        return Risk(
+            Neurons(x, features.activation, bias=features.bias),
+            Squared(y, weights=weight),
+            self.sampled.scale,
+        )
+
+    def _iterate(self, dt):
+        """Make one step of length `dt` with a batch of its own."""
+        empirical, points = self.empirical, self.points
+        risk = self._draw()
+        products = feature_products(risk.features)
+        residual = risk.residual(products.output(points, empirical.weights))
+        slope = products.gradient(points, residual)
+        cloud = empirical.cloud(points) if self.others else None
+        for term in self.others:
+            slope += term.gradient_at(cloud, points, empirical.names)
+        moved = empirical.prox(points - dt * empirical.mobility * slope, dt)
+        self.points = empirical.confine(moved)
+
+    def advance(self, limit):
+        """Make up to `look` steps within the time `limit` and return a row of diagnostics.
+
+        Raises
+        ------
+        NumericalError
+            If the functional is not finite.
+        """
+        spent = 0.0
+        for _ in range(self.look):
+            factor = 1.0 if self.method.schedule is None else self.method.schedule(self.count)
+            dt = self.method.step * checks.number("schedule", factor, above=0)
+            left = limit - spent
+            # a remainder that differs from the step by accumulated rounding is one step
+            dt = left if left <= dt * (1 + 1e-9) else dt
+            self._iterate(dt)
+            self.count += 1
+            spent += dt
+            if spent >= limit:
+                break
+        self.time += spent
+        self._enter(spent, self.dissipation, 0)
+        if not np.isfinite(self.row["objective"]):
+            raise checks.NumericalError(
+                f"stochastic gradient: the objective is {self.row['objective']} at "
+                f"t={self.time:g} with the step {self.method.step:g}, take a shorter one"
+            )
+        return self.row
+
+    def restart(self):
+        """Return everything but the particles that a bit-identical continuation needs."""
+        state = json.dumps(self.generator.bit_generator.state)
+        return {**super().restart(), "generator": state, "count": self.count}
+
+    def restore(self, saved):
+        """Continue from what `restart` returned, the particles being the start."""
+        super().restore(saved)
+        self.generator.bit_generator.state = json.loads(saved["generator"])
+        self.count = int(saved["count"])
