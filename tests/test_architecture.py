@@ -19,7 +19,7 @@ FLOORS = [
     {"flows"},
     {"eulerian", "lagrangian"},
     {"solution", "progress"},
-    {"layout", "directory"},
+    {"layout", "directory", "provenance"},
     {"store", "tables"},
     {"driver"},
     {"plot"},

@@ -72,6 +72,9 @@ def _status(setup, argv):
         return 141
     except OSError as error:
         return _complain(_sentence(error), 1)
+    except MemoryError as error:
+        lack = str(error).rstrip(".") or "an allocation failed"
+        return _complain(f"memory: {lack}, take fewer cells, particles or samples", 1)
     return 0
 
 

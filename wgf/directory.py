@@ -6,6 +6,7 @@ that of the index, with the status of the run.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -17,6 +18,9 @@ from wgf import checks
 
 INDEX = "run.h5"
 REMEDY = "restore it from a copy or run again"
+STATUSES = ("running", "done", "stopped", "failed")
+# what a folder that may not be written answers
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 MANIFEST = "manifest.jsonl"
 
 
@@ -43,7 +47,7 @@ def read_manifest(path):
         if not line and number == len(lines) - 1:
             break
         entry = _entry(line)
-        if entry is not None and entry["name"] == INDEX and entries and closing is None:
+        if entry is not None and _closes(entry, entries) and closing is None:
             closing = entry
         elif entry is not None and entry["name"] == snapshot_name(len(entries)) and closing is None:
             entries.append(entry)
@@ -99,12 +103,41 @@ def _entry(line):
     kinds = {"name": str, "bytes": int, "sha256": str, "step": int, "t": float, "rows": int}
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if isinstance(entry, dict) and entry.get("name") == INDEX:
+    # a line that says the same in other characters was not written by us
+    if not isinstance(entry, dict) or json.dumps(entry).encode() != line:
+        return None
+    if entry.get("name") == INDEX:
         kinds = {**kinds, "status": str}
-    fits = isinstance(entry, dict) and set(entry) == set(kinds)
-    return entry if fits and all(type(entry[k]) is kinds[k] for k in kinds) else None
+    fits = list(entry) == list(kinds) and all(type(entry[k]) is kinds[k] for k in kinds)
+    return entry if fits else None
+
+
+def _closes(entry, entries):
+    """Return whether a line is that of the index over `entries`."""
+    if entry["name"] != INDEX or not entries or entry["status"] not in STATUSES:
+        return False
+    last, rows = entries[-1], sum(each["rows"] for each in entries)
+    return (entry["step"], entry["t"], entry["rows"]) == (last["step"], last["t"], rows)
+
+
+def half_written(path):
+    """Return whether the manifest ends within a line."""
+    content = (path / MANIFEST).read_bytes()
+    return bool(content) and not content.endswith(b"\n")
+
+
+def stale_temporaries(path):
+    """Return the files that a process which was killed left half written."""
+    names = (INDEX, MANIFEST, "options.json")
+    found = [path / f"{name}.tmp" for name in names]
+    found += [
+        file
+        for file in (path / "snapshots").iterdir()
+        if re.fullmatch(r"\d{6,}\.h5\.tmp", file.name)
+    ]
+    return [file for file in found if os.path.lexists(file)]
 
 
 def snapshot_files(path):
@@ -132,6 +165,8 @@ def check(path, entry):
         content = (path / entry["name"]).read_bytes()
     except FileNotFoundError:
         return "the file is missing", None
+    except IsADirectoryError:
+        return "a folder stands where a file was written", None
     if len(content) != entry["bytes"]:
         return f"{len(content)} bytes where {entry['bytes']} were written", None
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
@@ -198,7 +233,7 @@ def empty(path):
         (path / name).unlink(missing_ok=True)
     for name in snapshot_files(path):
         (path / name).unlink()
-    for file in (path / "snapshots").glob("*.tmp"):
+    for file in stale_temporaries(path):
         file.unlink()
     synchronise(path / "snapshots")
     synchronise(path)

@@ -139,7 +139,7 @@ def solve(
     else:
         times = output_times(until, every, at)
     method = default_method(flow, start) if method is None else method
-    if not hasattr(method, "prepare"):
+    if isinstance(method, type) or not hasattr(method, "prepare"):
         raise checks.InputTypeError(
             f"method: {method!r} is no method, give for example wgf.FiniteVolume()"
         )
@@ -151,9 +151,11 @@ def solve(
             f"resume: save={save!r} and overwrite={overwrite} do not go with it, give the "
             "directory of the run to continue"
         )
-    if hasattr(stop, "prepare"):
-        stop.prepare(flow, start)
-    stepper = method.prepare(flow, start)
+    # an overflow shows in the objective, which is told in a sentence
+    with np.errstate(all="ignore"):
+        if hasattr(stop, "prepare"):
+            stop.prepare(flow, start)
+        stepper = method.prepare(flow, start)
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
@@ -162,7 +164,7 @@ def solve(
         still.check(stepper.row)
     keep = _Keeper(flow, start, method, save, overwrite, resume)
     if resume:
-        stepper = keep.continued(method, flow)
+        stepper = keep.continued(stepper, method, flow)
     report = reporter(times[-1]) if progress is True else progress
     return _run(flow, stepper, times, keep, stop, report or (lambda row: None), still)
 
@@ -271,10 +273,15 @@ class _Keeper:
                 resume=resume,
             )
 
-    def continued(self, method, flow):
-        """Take over the stored run and return the stepper in its last state."""
+    def continued(self, stepper, method, flow):
+        """Take over the stored run and return the stepper in its last state.
+
+        A run that was killed before its first snapshot goes on with `stepper`, at the start.
+        """
         from wgf.store import open_run
 
+        if not self.writer.entries:
+            return stepper
         try:
             run = open_run(self.writer.path)
             for key, value in self.solution.problem.items():
@@ -285,6 +292,12 @@ class _Keeper:
                     )
             stepper = method.prepare(flow, run.final)
             stepper.restore(run.restart())
+        except KeyError as error:
+            self.writer.release()
+            raise checks.InputError(
+                f"resume: the last snapshot of {run.path} does not hold {error}, which this "
+                "method needs to go on, run again"
+            ) from None
         except BaseException:
             self.writer.release()
             raise

@@ -12,6 +12,7 @@ import numpy as np
 from wgf import checks
 
 BLOCK_ENTRIES = 1 << 18
+MOST_SAMPLES = 1 << 31
 
 
 class FeatureMap:
@@ -228,6 +229,11 @@ class _Dirichlet(Filter):
         self.order = checks.whole("dirichlet order", order, minimum=0)
         self.dimension = checks.whole("dirichlet dimension", dimension, minimum=1, maximum=3)
         self.size = (2 * self.order + 1) ** self.dimension
+        if self.size > MOST_SAMPLES:
+            raise checks.InputError(
+                f"dirichlet order: {self.order} makes {self.size} features, give an order with at "
+                f"most {MOST_SAMPLES}"
+            )
         self._name_positions(self.dimension)
 
     def _factors(self, x):

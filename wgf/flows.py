@@ -28,7 +28,12 @@ class GradientFlow:
         self.functional = checks.instance("flow functional", F, Functional)
         self.frozen = checks.axis_names("flow frozen", frozen)
         self.mobility = {}
-        for name, factor in dict(mobility or {}).items():
+        if not isinstance(mobility, dict | None):
+            raise checks.InputTypeError(
+                f"flow mobility: {mobility!r} is no dictionary, give one of axis names and factors"
+            )
+        checks.axis_names("flow mobility", list(mobility or {}))
+        for name, factor in (mobility or {}).items():
             self.mobility[name] = checks.number(f"flow mobility of {name}", factor, minimum=0)
 
     def mobilities(self, names):

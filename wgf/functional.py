@@ -80,6 +80,10 @@ class Functional:
     """
 
     def __init__(self, terms):
+        if not isinstance(terms, list | tuple):
+            raise checks.InputTypeError(
+                f"functional: {type(terms).__name__} is no list of terms, give a list of them"
+            )
         self.terms = tuple(terms)
         if not self.terms:
             raise checks.InputError("functional: no terms, give at least one")

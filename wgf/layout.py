@@ -5,20 +5,15 @@ name the axes; a small group of soft links lets VTK and ParaView read a mesh. Th
 module that touches h5py.
 """
 
-import datetime
-import importlib.metadata
+import contextlib
 import io
 import json
 import math
-import os
-import platform
-import subprocess
-import sys
 import uuid
 
 import numpy as np
 
-from wgf import __version__, checks
+from wgf import checks, directory
 from wgf.measure import Density, Particles
 from wgf.mesh import Mesh
 
@@ -32,32 +27,29 @@ TAKEN = {
 LIBRARY = ("earliest", "v110")
 # HDF5 refuses chunks of 4 GiB; readers fetch a chunk as a whole
 CHUNK_BYTES = 1 << 26
+# a chunk, what its checksum is made of, the file, the file as bytes
+COPIES = 4
+SPARE_BYTES = 1 << 24
+# what reading a file that is not ours may raise
+FOREIGN = (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
-def provenance():
-    """Return who ran what where: command line, versions, threads, platform, start time."""
-    found = {"argv": list(sys.argv), "wgf": __version__, "python": platform.python_version()}
-    for package in ("numpy", "scipy", "numba", "h5py"):
-        found[package] = importlib.metadata.version(package)
-    found |= {
-        "platform": platform.platform(),
-        "threads": int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1),
-        "ranks": 1,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+def _reserve(size):
+    """Raise `MemoryError` if HDF5 could not have so many bytes and a few copies of them.
+
+    HDF5 does not survive a failed allocation among its chunks: the process ends by a signal.
+    """
+    needed = SPARE_BYTES + COPIES * size
     try:
-        git = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        )
-        found["commit"] = git.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        pass
-    return found
+        np.empty(needed, dtype=np.uint8)
+    except MemoryError:
+        raise MemoryError(f"no {needed / 1e6:.3g} MB are left for a snapshot") from None
 
 
-def _memory_file():
+def _memory_file(size=0):
     import h5py
 
+    _reserve(size)
     # nothing is written under this name: the file lives in memory and is copied out
     name = f"wgf-{uuid.uuid4().hex}.h5"
     file = h5py.File(
@@ -73,18 +65,32 @@ def _image(file):
     return file.id.get_file_image()
 
 
-def _open(content):
+class _OtherFormat(checks.InputError):
+    """A file that another version of wgf wrote."""
+
+
+@contextlib.contextmanager
+def _open(content, where="stored run"):
+    """Open the bytes of a snapshot for reading; what it lacks makes it foreign."""
     import h5py
 
-    file = h5py.File(io.BytesIO(content), "r")
-    version = int(file.attrs.get("wgf_format", 0))
-    if version != FORMAT:
-        file.close()
+    _reserve(len(content))
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            version = int(file.attrs["wgf_format"])
+            if version != FORMAT:
+                raise _OtherFormat(
+                    f"{where}: format {version} is not the format {FORMAT} that this wgf reads, "
+                    "use the version of wgf that wrote it"
+                )
+            yield file
+    except _OtherFormat:
+        raise
+    except FOREIGN as error:
+        reason = " ".join(str(error).split()).strip("'\"")
         raise checks.InputError(
-            f"stored run: format {version} is not the format {FORMAT} that this wgf reads, "
-            "use the version of wgf that wrote it"
-        )
-    return file
+            f"{where}: is no snapshot of wgf ({reason}), {directory.REMEDY}"
+        ) from None
 
 
 def _chunks(shape, itemsize=8):
@@ -120,7 +126,9 @@ def axis_dataset(name):
 
 def snapshot_image(step, time, measure, output, rows, restart, target, abscissa, common):
     """Return the bytes of the HDF5 file that holds one snapshot; see `wgf.store.Writer.write`."""
-    with _memory_file() as file:
+    held = measure.values if isinstance(measure, Density) else measure.points
+    size = held.nbytes + sum(np.asarray(value).nbytes for value in restart.values())
+    with _memory_file(size) as file:
         times = _scale(file, "time", np.array([time], "<f8"), long_name="flow time")
         _put_measure(file, measure, times)
         count = len(next(iter(rows.values()), ()))
@@ -240,9 +248,9 @@ def _link_vtk(file, mesh):
         made.dims[axis].attach_scale(scale)
 
 
-def read_common(content):
+def read_common(content, where="stored run"):
     """Return time, step, rows, output, data, problem and provenance of a snapshot."""
-    with _open(content) as file:
+    with _open(content, where) as file:
 
         def read(name):
             return file[name][()] if name in file else None
@@ -260,9 +268,9 @@ def read_common(content):
         }
 
 
-def read_measure(content):
+def read_measure(content, where="stored run"):
     """Return the density or the particles of a snapshot."""
-    with _open(content) as file:
+    with _open(content, where) as file:
         description = json.loads(file["measure_json"].asstr()[()])
         domain = description["domain"]
         domain = None if domain is None else Mesh.from_description(domain)
@@ -273,9 +281,9 @@ def read_measure(content):
         return Particles(group["points"][0], group["weights"][0], velocities, domain)
 
 
-def read_restart(content):
+def read_restart(content, where="stored run"):
     """Return what a continuation needs, with the types it was given."""
-    with _open(content) as file:
+    with _open(content, where) as file:
         found = {}
         for name, dataset in file["restart"].items():
             if dataset.is_scale:

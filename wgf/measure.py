@@ -78,7 +78,13 @@ class Density:
         checks.positions_of("uniform bounds", bounds, mesh.names)
         factors = []
         for name, axis in zip(mesh.names, mesh.axes):
-            low, high = bounds.get(name, (axis.lower, axis.upper))
+            given = bounds.get(name, (axis.lower, axis.upper))
+            try:
+                low, high = given
+            except (TypeError, ValueError):
+                raise checks.InputTypeError(
+                    f"uniform {name}: {given!r} is no pair of bounds, give (lower, upper)"
+                ) from None
             low = checks.number(f"uniform {name} lower", low)
             high = checks.number(f"uniform {name} upper", high, above=low)
             edges = axis.edges
@@ -99,7 +105,11 @@ class Density:
         `nodes` points an axis and cell (1: value at the centre); nothing is normalised.
         """
         checks.instance("density mesh", mesh, Mesh)
-        checks.whole("from_function nodes", nodes, minimum=1)
+        checks.whole("from_function nodes", nodes, minimum=1, maximum=100)
+        if not callable(function):
+            raise checks.InputTypeError(
+                f"from_function: {function!r} cannot be called, give a function of the points"
+            )
         offsets, shares = np.polynomial.legendre.leggauss(nodes)
         values = np.empty(mesh.cells)
         for start in range(0, mesh.cells, BLOCK_ROWS):
@@ -108,7 +118,7 @@ class Density:
             for index in np.ndindex(*(nodes,) * mesh.dimension):
                 index = list(index)
                 shifted = centers + 0.5 * mesh.spacing * offsets[index]
-                sample = np.asarray(function(shifted), dtype=np.float64)
+                sample = checks.array("from_function values", function(shifted))
                 if sample.shape != total.shape:
                     raise checks.InputError(
                         f"from_function: shape {sample.shape} for {len(centers)} points, return "

@@ -7,6 +7,9 @@ import numpy as np
 
 from wgf import checks
 
+# a density of 8 TiB
+MOST_CELLS = 1 << 40
+
 
 class Axis:
     """A uniform axis ``lower + (i + 1/2) h``, ``i = 0 … cells - 1``, with walls or a period.
@@ -29,7 +32,7 @@ class Axis:
     def __init__(self, lower, upper, cells, periodic=False):
         self.lower = checks.number("axis lower", lower)
         self.upper = checks.number("axis upper", upper)
-        self.cells = checks.whole("axis cells", cells, minimum=1)
+        self.cells = checks.whole("axis cells", cells, minimum=1, maximum=MOST_CELLS)
         self.periodic = bool(periodic)
         if not self.upper > self.lower:
             raise checks.InputError(
@@ -101,6 +104,11 @@ class Mesh:
         self.shape = tuple(axis.cells for axis in self.axes)
         self.dimension = len(self.axes)
         self.cells = math.prod(self.shape)
+        if self.cells > MOST_CELLS:
+            raise checks.InputError(
+                f"mesh: {' x '.join(map(str, self.shape))} cells are too many, give at most "
+                f"{MOST_CELLS} in all"
+            )
         self.spacing = np.array([axis.spacing for axis in self.axes])
         self.cell_volume = math.prod(axis.spacing for axis in self.axes)
         self.lower = np.array([axis.lower for axis in self.axes])

@@ -219,8 +219,10 @@ def run(setup, values, settings):
     note = _options_note(setup, values, settings)
 
     def remember():
+        from wgf.directory import replace
+
         if not (pathlib.Path(settings.out) / OPTIONS).exists() or settings.overwrite:
-            (pathlib.Path(settings.out) / OPTIONS).write_text(note)
+            replace(pathlib.Path(settings.out) / OPTIONS, note.encode())
 
     _run_sides(system, begin, chosen, paths, figure, settings, remember)
 
@@ -243,27 +245,24 @@ def resume(out, setup, plot=True, quiet=False):
         If `out` holds no options, or the script now describes another problem.
     """
     out = pathlib.Path(out)
-    try:
-        stored = json.loads((out / OPTIONS).read_text())
-        values, settings = stored["values"], SimpleNamespace(**stored["settings"])
-        known = setup_parameters(setup)
-    except FileNotFoundError:
-        raise checks.InputError(
-            f"{out}: holds no {OPTIONS}, give the directory that wgf run was given"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise checks.InputError(
-            f"{out / OPTIONS}: cannot be read ({error}), restore it from a copy or run again"
-        ) from None
+    digest, values, settings = _stored_options(out)
+    known = setup_parameters(setup)
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise checks.InputError(
             f"script: setup() has no parameter {unknown[0]!r} as it had in the stored run, "
             "give the script that began it"
         )
-    if stored["sha256"] != _script_hash(setup):
-        print("note: the script has changed since the run began", file=sys.stderr)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    for name, value in values.items():
+        default = known[name][0]
+        if default is not None and type(value) is not type(default):
+            raise checks.InputError(
+                f"{out / OPTIONS}: {name} is {value!r} where the script takes a "
+                f"{type(default).__name__}, restore it from a copy or run again"
+            )
+    if digest != _script_hash(setup):
+        print("note: the script has changed since the run began", file=sys.stderr)
     vars(settings).update(out=str(out), overwrite=False, plot=plot, quiet=quiet)
     sides = SIDES[settings.method]
     paths = {sides[0]: out} if len(sides) == 1 else {side: out / side for side in sides}
@@ -272,8 +271,42 @@ def resume(out, setup, plot=True, quiet=False):
     _run_sides(system, begin, chosen, paths, figure, settings, lambda: None)
 
 
+def _stored_options(out):
+    """Return hash of the script, arguments of `setup` and settings of the run in `out`."""
+    remedy = "restore it from a copy or run again"
+    try:
+        stored = json.loads((out / OPTIONS).read_text())
+        digest, values, settings = stored["sha256"], stored["values"], stored["settings"]
+        wrong = set(settings) ^ {"method", "particles", "seed", "order"}
+        if wrong or not isinstance(values, dict) or settings["method"] not in SIDES:
+            raise ValueError(f"{min(wrong)} missing or unknown" if wrong else "unknown settings")
+        return digest, values, SimpleNamespace(**settings)
+    except (FileNotFoundError, NotADirectoryError):
+        known = "run again with --overwrite" if _is_run(out) else "give that of wgf run"
+        raise checks.InputError(
+            f"{out}: holds no {OPTIONS}, as a directory that wgf run was given does, {known}"
+        ) from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise checks.InputError(f"{out / OPTIONS}: cannot be read ({reason}), {remedy}") from None
+
+
 def prepare(setup, values, settings):
     """Return system, starts and methods; what a solve would refuse surfaces here."""
+    with _silent():
+        return _prepare_silently(setup, values, settings)
+
+
+@contextlib.contextmanager
+def _silent():
+    """Leave out numpy's notes on overflow and NaN: what comes of them is told in one sentence."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        yield
+
+
+def _prepare_silently(setup, values, settings):
     system = build(setup, values)
     begin = starts(system, settings)
     chosen = methods(system, settings, SIDES[settings.method])
@@ -298,7 +331,7 @@ def _script_hash(setup):
 
 def _run_sides(system, begin, chosen, paths, figure, settings, remember):
     solutions = {}
-    with Signals().watched() as signals:
+    with Signals().watched() as signals, _silent():
         for side, start in begin.items():
             solutions[side] = _solve(
                 system, side, start, chosen[side], paths[side], settings, signals, remember

@@ -10,7 +10,6 @@ listed in the manifest: what the manifest lists survives a crash. Reading needs 
 snapshots only, and HDF5 sees a file only after its checksum was found right.
 """
 
-import contextlib
 import json
 import os
 import pathlib
@@ -19,10 +18,12 @@ import time
 import numpy as np
 
 from wgf import checks, directory, layout
+from wgf.provenance import provenance
 from wgf.solution import Solution
 
 # of the time of a run, for rebuilding the index while it goes on
 INDEX_SHARE = 0.01
+UNCLOSED = "continue it by wgf resume or solve(..., resume=True)"
 
 
 class Writer:
@@ -56,7 +57,7 @@ class Writer:
         self.path = _folder(path)
         self.common = {
             "problem_json": json.dumps(problem or {}),
-            "provenance_json": json.dumps(layout.provenance()),
+            "provenance_json": json.dumps(provenance()),
         }
         if resume:
             directory.require_run(self.path)
@@ -91,16 +92,14 @@ class Writer:
         """Remove temporaries, half a manifest line and a snapshot that was never listed."""
         present = directory.snapshot_files(self.path)
         directory.refuse_unlisted(self.path, self.entries, present)
-        content = (self.path / directory.MANIFEST).read_bytes()
-        if content and not content.endswith(b"\n"):
+        if directory.half_written(self.path):
             directory.write_manifest(self.path, self.entries)
             self._closing = None
         listed = {entry["name"] for entry in self.entries}
         for name in present - listed:
             (self.path / name).unlink()
-        for folder in (self.path, self.path / "snapshots"):
-            for file in folder.glob("*.tmp"):
-                file.unlink()
+        for file in directory.stale_temporaries(self.path):
+            file.unlink()
 
     def write(self, step, time, measure, output, rows, restart):
         """Write one snapshot and list it in the manifest.
@@ -148,7 +147,7 @@ class Writer:
         try:
             if self.entries:
                 directory.write_manifest(self.path, [*self.entries, self.index(status)])
-        except OSError:
+        except (OSError, MemoryError):
             # what failed first is what the user must see
             if status != "failed":
                 raise
@@ -220,7 +219,8 @@ class Run:
 
     def restart(self):
         """Return what the last snapshot holds for a continuation."""
-        return layout.read_restart(self.checked(self.entries[-1]))
+        entry = self.entries[-1]
+        return layout.read_restart(self.checked(entry), self.path / entry["name"])
 
     final = Solution.final
     at = Solution.at
@@ -239,12 +239,13 @@ class _Snapshots:
     def __getitem__(self, index):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return layout.read_measure(self._run.checked(self._run.entries[index]))
+        entry = self._run.entries[index]
+        return layout.read_measure(self._run.checked(entry), self._run.path / entry["name"])
 
 
 def _common(path, entry, content):
     """Read all but the measure of a snapshot; refuse one that its manifest line does not tell."""
-    part = layout.read_common(content)
+    part = layout.read_common(content, path / entry["name"])
     last = part["steps"][-1] if entry["rows"] else entry["step"]
     if (part["time"], len(part["steps"]), last) != (entry["t"], entry["rows"], entry["step"]):
         raise checks.InputError(
@@ -277,7 +278,8 @@ def verify(run):
     Returns
     -------
     list of (str, str)
-        Files that are not what was written; what is wrong with each and what to do.
+        Files that are not what was written; what is wrong with each and what to do. The manifest
+        of a run that was not closed, and to which no process writes, is one of them.
     """
     path = _folder(run)
     directory.require_run(path)
@@ -287,6 +289,12 @@ def verify(run):
         directory.refuse_unlisted(path, entries, present)
     except checks.InputError as error:
         return [(directory.MANIFEST, str(error).partition(": ")[2])]
+    bad = _damaged(path, entries)
+    return bad or _renew_index(path, entries, closing)
+
+
+def _damaged(path, entries):
+    """Return what is wrong with the snapshots, by name."""
     bad = []
     for entry in entries:
         trouble, content = directory.check(path, entry)
@@ -296,25 +304,41 @@ def verify(run):
         try:
             _common(path, entry, content)
         except checks.InputError as error:
-            bad.append((directory.MANIFEST, str(error).partition(": ")[2]))
-    if bad or not entries:
-        return bad
-    done = "it could not be rebuilt, run this where it can be written"
+            name, _, text = str(error).partition(": ")
+            bad.append((os.path.relpath(name, path), text))
+    return bad
+
+
+def _renew_index(path, entries, closing):
+    """Rebuild the index where it may be written; return what is wrong with it or the manifest."""
     trouble = None
     if closing and (path / directory.INDEX).exists():
         trouble, _content = directory.check(path, closing)
-    # a run that another process writes to, or that may not be written, keeps its index
-    with contextlib.suppress(checks.InputError, PermissionError):
+    done = "it could not be rebuilt, run this where it can be written"
+    try:
         handle = directory.lock(path)
+    except checks.InputError:
+        # the process that writes to the run also renews its index
+        return []
+    except OSError as error:
+        if error.errno not in directory.READ_ONLY:
+            raise
+    else:
         try:
-            if directory.read_manifest(path) == (entries, closing):
+            if directory.read_manifest(path) != (entries, closing):
+                return []
+            if entries:
                 line = build_index(path, entries, closing["status"] if closing else "running")
-                if closing:
-                    directory.write_manifest(path, [*entries, line])
                 done = "it was rebuilt from the snapshots, go on"
+            if closing:
+                directory.write_manifest(path, [*entries, line])
         finally:
             os.close(handle)
-    return [(directory.INDEX, f"{trouble}, {done}")] if trouble else []
+    if trouble:
+        return [(directory.INDEX, f"{trouble}, {done}")]
+    if closing is None:
+        return [(directory.MANIFEST, f"the run was not closed, {UNCLOSED}")]
+    return []
 
 
 def build_index(path, entries, status):
@@ -338,6 +362,8 @@ def pack(run, destination):
     InputError
         If `destination` exists, and for files that differ from what was written.
     """
+    if not isinstance(destination, str | os.PathLike):
+        raise checks.InputTypeError(f"pack: {destination!r} is no path, give the file to write")
     destination = pathlib.Path(destination)
     if os.path.lexists(destination):
         raise checks.InputError(f"{destination}: exists already, choose another path")

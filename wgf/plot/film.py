@@ -1,12 +1,13 @@
 """A run as a film: a frame a snapshot."""
 
+import io
 import pathlib
 import shutil
 import subprocess
 
 import numpy as np
 
-from wgf import checks
+from wgf import checks, directory
 from wgf.measure import Density
 from wgf.plot import histories, panels
 from wgf.plot.style import STYLE, axis_names, kind
@@ -119,7 +120,9 @@ def _gif(images, path, rate):
     first, *rest = [Image.fromarray(image).quantize(128) for image in images]
     # the last frame stays for two seconds before the film begins again
     durations = [1000 // rate] * len(rest) + [2000]
-    first.save(path, save_all=True, append_images=rest, duration=durations, loop=0)
+    film = io.BytesIO()
+    first.save(film, "gif", save_all=True, append_images=rest, duration=durations, loop=0)
+    directory.replace(path, film.getvalue())
 
 
 def _mp4(images, path, rate):

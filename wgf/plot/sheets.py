@@ -3,7 +3,7 @@
 import numpy as np
 
 from wgf.measure import Density
-from wgf.plot import copies, histories, panels
+from wgf.plot import copies, files, histories, panels
 from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times, planes
 from wgf.signed import is_signed, is_unbalanced
 
@@ -95,7 +95,7 @@ def _sheet(pairs, shown, lower, path, middle=None):
             middle(rows[1])
         lower(rows[-1].subplots(1, 3))
         if path is not None:
-            figure.savefig(path)
+            files.save(figure, path)
     return figure
 
 
@@ -201,7 +201,7 @@ def study(found, path=None):
                 ax.set_title(TITLES[name])
         figure.suptitle(f"distance from {found.reference} at t = {found.time:.4g}", fontsize=10)
         if path is not None:
-            figure.savefig(path)
+            files.save(figure, path)
     return figure
 
 

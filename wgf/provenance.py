@@ -1,0 +1,31 @@
+"""Who ran what where: what a stored run says about its own origin."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+
+from wgf import __version__
+
+
+def provenance():
+    """Return who ran what where: command line, versions, threads, platform, start time."""
+    found = {"argv": list(sys.argv), "wgf": __version__, "python": platform.python_version()}
+    for package in ("numpy", "scipy", "numba", "h5py"):
+        found[package] = importlib.metadata.version(package)
+    found |= {
+        "platform": platform.platform(),
+        "threads": int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1),
+        "ranks": 1,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        git = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+        found["commit"] = git.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return found
