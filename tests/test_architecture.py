@@ -12,7 +12,7 @@ import wgf
 ROOT = pathlib.Path(wgf.__file__).parent
 FLOORS = [
     {"checks"},
-    {"mesh"},
+    {"mesh", "threads"},
     {"measure", "features", "losses", "distance", "transport", "discrepancy", "signed"},
     {"functional", "supremum"},
     {"terms", "energies", "population"},

@@ -9,6 +9,7 @@ from wgf.flows import FisherRao, GradientFlow
 from wgf.measure import Density, Particles
 from wgf.progress import reporter
 from wgf.solution import Solution
+from wgf.threads import one_library_thread
 
 # no state takes so long to settle; a step may be of any length below
 LONGEST = 1e12
@@ -61,6 +62,7 @@ def output_times(until, every=None, at=None):
     return np.unique(np.concatenate([[0.0], times, [until]]))
 
 
+@one_library_thread()
 def solve(
     flow,
     start,

@@ -323,6 +323,11 @@ class Features(FeatureMap):
         are used (relative error about 1e-10). The mesh solver needs no gradient.
     amplitude : bool
         Whether the first axis is an amplitude.
+
+    Notes
+    -----
+    A run calls the functions on one thread, and the linear algebra library has one while it lasts,
+    so that the same run gives the same bits on any machine with the same processor.
     """
 
     def __init__(self, function, gradient=None, amplitude=False):

@@ -87,12 +87,20 @@ NAMES_ON_THREADS = (*METHODS, "many inputs relu", "many inputs tanh", "own featu
 def on_threads(name):
     """Return the arguments of a run large enough to be split among threads."""
     if name == "own features":
-        frequencies = np.random.default_rng(2).normal(size=(3, 400))
-        features = wgf.Features(lambda points: np.cos(points @ frequencies))
+        generator = np.random.default_rng(2)
+        frequencies = generator.normal(size=(60, 400)) / 8
+        features = wgf.Features(
+            lambda points: np.cos(points @ frequencies),
+            lambda points: -np.sin(points @ frequencies)[:, :, None] * frequencies.T,
+        )
         risk = wgf.Risk(features, wgf.Squared(np.ones(400)))
-        start = wgf.Particles(np.random.default_rng(3).normal(size=(1500, 3)))
-        return {"flow": wgf.GradientFlow(risk), "start": start, "until": 0.05}
+        start = wgf.Particles(generator.normal(size=(700, 60)))
+        method = wgf.RungeKutta(tolerance=1e-2)
+        return {"flow": wgf.GradientFlow(risk), "start": start, "until": 0.02, "method": method}
     if name.startswith("many inputs"):
-        return general(name.split()[-1], inputs=40, size=8)
-    found = problem(name, size=4)
-    return {**found, "until": found["until"] / 5, "every": None}
+        return {**general(name.split()[-1], inputs=33, size=20), "until": 0.05}
+    if name == "GradientDescent":
+        flow, start = _wide(6, 12_345)
+        return {"flow": flow, "start": start, "until": 0.3, "method": wgf.GradientDescent(0.1)}
+    found = problem(name, size=5)
+    return {**found, "until": found["until"] / 20, "every": None}

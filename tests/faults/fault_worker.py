@@ -154,10 +154,12 @@ def kill_trials(folder, trials, seed):
 
 def tell_bits(names):
     """Print the digest of a run of every method on as many threads as the environment says."""
+    import numba
+
     found = {}
     for name in names or fault_problems.NAMES_ON_THREADS:
         found[name] = fault_problems.digest(wgf.solve(**fault_problems.on_threads(name)))
-    print(json.dumps(found))
+    print(json.dumps({"layer": numba.threading_layer(), "bits": found}))
 
 
 def short_of_memory(folder, limits):

@@ -10,22 +10,47 @@ from wgf import checks
 from wgf.features import Filter, Neurons
 from wgf.functional import least_norm
 from wgf.lagrangian import kernels
+from wgf.lagrangian.blocks import each
 from wgf.measure import Particles
+from wgf.threads import one_library_thread
 
 FUSED_INPUTS = 8
 
 
 class _General:
-    """Products with any features by their own formulas."""
+    """Products with any features by their own formulas, block after block.
+
+    Blocks of the features of this package are worked on by several threads; the user's own
+    functions are called by one.
+    """
 
     def __init__(self, features):
         self.features = features
+        self.each = each if isinstance(features, Neurons | Filter) else _one_by_one
 
     def output(self, points, weights):
-        return self.features.output(points, weights)
+        features, total = self.features, np.zeros(self.features.size)
+
+        def work(rows):
+            return features.output(points[rows], weights[rows])
+
+        for part in self.each(work, features.row_blocks(len(points))):
+            total = total + part
+        return total
 
     def gradient(self, points, residual):
-        return self.features.potential_gradient(points, residual)
+        result = np.empty(np.shape(points))
+
+        def work(rows):
+            result[rows] = self.features.potential_gradient(points[rows], residual)
+
+        self.each(work, self.features.row_blocks(len(points)))
+        return result
+
+
+def _one_by_one(work, blocks):
+    with one_library_thread():
+        return [work(block) for block in blocks]
 
 
 class _Fused:

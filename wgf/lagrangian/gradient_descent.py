@@ -1,22 +1,24 @@
 """Gradient descent with all samples and a fixed step; matrix products for wide ReLU networks."""
 
+import threading
+
 import numpy as np
 
 from wgf import checks
 from wgf.features import Neurons
 from wgf.flows import GradientFlow
+from wgf.lagrangian import blocks
+from wgf.lagrangian.blocks import each
 from wgf.lagrangian.empirical import EmpiricalFunctional
 from wgf.measure import Particles
 
-# blocks of 16 MiB: on a busy machine every product waits for its slowest thread, so few are better
-BLOCK_ENTRIES = 1 << 21
+# blocks of 4 MiB: large enough for a product at full speed, enough of them to share among threads
+BLOCK_ENTRIES = 1 << 19
 
 
 def row_blocks(rows, columns):
     """Yield slices of rows of about ``BLOCK_ENTRIES`` numbers."""
-    step = max(16, BLOCK_ENTRIES // columns)
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
+    return blocks.row_blocks(rows, columns, BLOCK_ENTRIES)
 
 
 class RectifiedProducts:
@@ -39,7 +41,7 @@ class RectifiedProducts:
         self.inputs = np.ascontiguousarray(inputs)
         self.size = features.size
         self.pattern = None
-        self._kept = None
+        self._kept = threading.local()
 
     def _blocks(self, rows):
         return row_blocks(rows, max(self.inputs.shape))
@@ -49,18 +51,23 @@ class RectifiedProducts:
         self.pattern = np.empty((len(points), (self.size + 7) // 8), dtype=np.uint8)
         total = np.zeros(self.size)
         moments = points[:, 0] * weights
-        for rows in self._blocks(len(points)):
+
+        def work(rows):
             arguments, active, _ = self._buffers(rows)
             np.matmul(points[rows, 1:], self.inputs.T, out=arguments)
             np.greater(arguments, 0, out=active)
             self.pattern[rows] = np.packbits(active, axis=1)
             np.maximum(arguments, 0, out=arguments)
-            total += moments[rows] @ arguments
+            return moments[rows] @ arguments
+
+        for part in each(work, self._blocks(len(points))):
+            total += part
         return total
 
     def gradient(self, points, residual, result):
         """Fill `result` with the gradient at the points of the last `output`."""
-        for rows in self._blocks(len(points)):
+
+        def work(rows):
             slope, _, product = self._buffers(rows)
             active = np.unpackbits(self.pattern[rows], axis=1, count=self.size)
             np.multiply(active.view(np.int8), residual, out=slope)
@@ -68,27 +75,29 @@ class RectifiedProducts:
             np.einsum("ij,ij->i", product, points[rows, 1:], out=result[rows, 0])
             np.multiply(product, points[rows, :1], out=result[rows, 1:])
 
+        each(work, self._blocks(len(points)))
+
     def _buffers(self, rows):
         """Return arrays of a block's rows: samples, their signs, coordinates.
 
-        Kept between calls: fresh memory of this size costs more than what is computed in it.
+        Kept between calls, for each thread: fresh memory of this size costs more than what is
+        computed in it.
         """
         count = rows.stop - rows.start
-        if self._kept is None or len(self._kept[0]) < count:
+        kept = getattr(self._kept, "arrays", None)
+        if kept is None or len(kept[0]) < count:
             n, d = self.inputs.shape
-            self._kept = (
-                np.empty((count, n)),
-                np.empty((count, n), dtype=bool),
-                np.empty((count, d)),
-            )
-        return [kept[:count] for kept in self._kept]
+            kept = np.empty((count, n)), np.empty((count, n), dtype=bool), np.empty((count, d))
+            self._kept.arrays = kept
+        return [array[:count] for array in kept]
 
     def flipped(self, pattern):
         """Return the share of signs in which `pattern` differs from the current one."""
-        count = 0
-        for rows in self._blocks(len(pattern)):
-            count += int(np.unpackbits(self.pattern[rows] ^ pattern[rows]).sum(dtype=np.int64))
-        return count / (len(pattern) * self.size)
+
+        def work(rows):
+            return int(np.unpackbits(self.pattern[rows] ^ pattern[rows]).sum(dtype=np.int64))
+
+        return sum(each(work, self._blocks(len(pattern)))) / (len(pattern) * self.size)
 
 
 class GradientDescent:
@@ -110,9 +119,9 @@ class GradientDescent:
     Beside the usual columns a run reports ``moved``, the largest distance of a particle from its
     start, and for ReLU neurons ``flipped``, the share of the signs of ``w_r . x_k`` that are not
     those of the start. ReLU neurons cost two matrix products a step and, beyond the particles,
-    their gradient, two bits a particle and sample, and a few blocks of 16 MiB. The sums over the
-    particles are made by the linear algebra library and may differ by round-off with its number
-    of threads.
+    their gradient, two bits a particle and sample, and a few blocks of 4 MiB a thread. Blocks of
+    particles are shared among the threads and summed in their order: the bits do not depend on
+    how many threads there are.
     """
 
     needs = "particles and a smooth functional"
@@ -177,13 +186,10 @@ class _Batch(EmpiricalFunctional):
                 result += term.gradient_at(self.cloud(points), points, self.names)
 
     def dissipation(self, points, gradient):
-        total, square = 0.0, None
-        for rows in row_blocks(*points.shape):
-            count = rows.stop - rows.start
-            square = np.empty((count, points.shape[1])) if square is None else square[:count]
-            np.square(gradient[rows], out=square)
-            total += float(self.weights[rows] @ (square @ self.mobility))
-        return total
+        def work(rows):
+            return float(self.weights[rows] @ (gradient[rows] ** 2 @ self.mobility))
+
+        return sum(each(work, row_blocks(*points.shape)))
 
 
 def _rectified(features):
@@ -223,16 +229,17 @@ class _Stepper:
 
     def _moved(self):
         """Return the largest distance of a particle from its start, the short way on periods."""
-        largest = 0.0
         domain = self.empirical.domain
-        for rows in row_blocks(*self.points.shape):
+
+        def work(rows):
             shift = self.points[rows] - self.origin[rows]
             if domain is not None:
                 for k, axis in enumerate(domain.axes):
                     if axis.periodic:
                         shift[:, k] -= axis.length * np.round(shift[:, k] / axis.length)
-            largest = max(largest, float(np.einsum("ij,ij->i", shift, shift).max()))
-        return largest**0.5
+            return float(np.einsum("ij,ij->i", shift, shift).max())
+
+        return max(each(work, row_blocks(*self.points.shape))) ** 0.5
 
     def advance(self, limit):
         """Make one step of at most `limit` and return its row of diagnostics.
@@ -245,9 +252,12 @@ class _Stepper:
         # a remainder that differs from the step by accumulated rounding is one step
         dt = limit if limit <= self.method.step * (1 + 1e-9) else self.method.step
         factor = -dt * self.empirical.mobility
-        for rows in row_blocks(*self.points.shape):
+
+        def work(rows):
             self.gradient[rows] *= factor
             self.points[rows] += self.gradient[rows]
+
+        each(work, row_blocks(*self.points.shape))
         self.points = self.empirical.confine(self.points)
         self.time += dt
         self._enter(dt, self.dissipation)

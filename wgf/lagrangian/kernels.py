@@ -7,7 +7,9 @@ so the bits do not depend on the number of threads.
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
+
+__all__ = ["get_num_threads"]
 
 PARTICLES_PER_BLOCK = 256
 RELU, TANH, SIGMOID = 0, 1, 2

@@ -1,0 +1,43 @@
+"""Work by fixed blocks on as many threads as there are: the bits do not depend on their number."""
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from wgf.lagrangian.kernels import get_num_threads
+from wgf.threads import one_library_thread
+
+
+def row_blocks(rows, columns, entries):
+    """Yield slices of rows of about `entries` numbers."""
+    step = max(16, entries // columns)
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def each(work, blocks):
+    """Return ``work(block)`` for every block, in their order; `work` must not call kernels."""
+    blocks = list(blocks)
+    threads = min(get_num_threads(), len(blocks))
+    with one_library_thread():
+        if threads < 2:
+            return [work(block) for block in blocks]
+        # numpy's ways with overflow are those of a thread
+        ways = np.geterr()
+
+        def alike(block):
+            with np.errstate(**ways):
+                return work(block)
+
+        return list(_pool(threads).map(alike, blocks))
+
+
+@functools.cache
+def _pool(threads):
+    return ThreadPoolExecutor(threads, thread_name_prefix="wgf")
+
+
+# threads do not live on in a forked process
+os.register_at_fork(after_in_child=_pool.cache_clear)
