@@ -55,6 +55,15 @@ def test_figures(runs, tmp_path):
     assert "flat norm of the difference" in labels
 
 
+def test_films(runs, tmp_path):
+    from PIL import Image
+
+    for run, name in zip(runs, ("mesh.gif", "cloud.gif")):
+        plot.movie(run, tmp_path / name, frames=3)
+        with Image.open(tmp_path / name) as film:
+            assert film.n_frames == 3
+
+
 def test_the_line_panel_holds_the_signed_mass():
     from matplotlib.figure import Figure
 

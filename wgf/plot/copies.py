@@ -4,12 +4,18 @@ import numpy as np
 
 from wgf.measure import Density
 from wgf.plot.style import COLOURS, planes, time_axis
-from wgf.signed import copies_of
+from wgf.signed import copies_of, is_signed, is_unbalanced
 
 POSITIVE, NEGATIVE, SECOND = COLOURS[0], COLOURS[1], "0.1"
 BINS = 64
 # particles below this share of the heaviest one are not drawn
 FAINT = 1e-5
+
+
+def on_copies(runs):
+    """Return whether all runs are of signed measures on two copies, one at least unbalanced."""
+    runs = list(runs)
+    return any(map(is_unbalanced, runs)) and all(is_signed(run.snapshots[0]) for run in runs)
 
 
 def measures(figure, axes, pairs, shown, plane, names):
@@ -21,7 +27,7 @@ def measures(figure, axes, pairs, shown, plane, names):
         axes[0].set_ylabel(f"signed mass per unit {names[plane[0]]}")
         axes[0].legend(fontsize=7)
         return
-    norm = _norm([signed_marginal(m, plane)[0] for m in _densities(states)], linear=True)
+    norm = colour_norm([signed_marginal(m, plane)[0] for m in _densities(states)], linear=True)
     image = None
     for ax, state in zip(axes, states):
         image = plane_panel(ax, state, plane, norm) or image
@@ -117,13 +123,39 @@ def plane_panel(ax, state, plane, norm):
     return image
 
 
-def _norm(arrays, linear=False):
+def colour_norm(arrays, linear=False):
     """Return a scale of colours symmetric about 0."""
     from matplotlib.colors import Normalize, SymLogNorm
 
     top = max((np.abs(values).max() for values in arrays), default=1.0)
     top = top if top > 0 else 1.0
     return Normalize(-top, top) if linear else SymLogNorm(1e-2 * top, vmin=-top, vmax=top)
+
+
+def shared_norm(measures, plane):
+    """Return one scale of colours, or heights, for all measures."""
+    if isinstance(measures[0], Density):
+        found = [signed_marginal(measure, plane)[0] for measure in measures]
+    else:
+        edges = _bins(measures[:1], 1 + plane[0])
+        found = [_binned(measure, 1 + plane[0], edges) for measure in measures]
+    return colour_norm(found, linear=True)
+
+
+def frame(figure, state, plane, names, norm, title):
+    """Draw one signed measure on a scale given."""
+    ax = figure.subplots()
+    if len(plane) == 1:
+        line_panel(ax, state, 1 + plane[0], names[0])
+        ax.set(ylim=(1.05 * norm.vmin, 1.05 * norm.vmax), title=title)
+        ax.set_ylabel(f"signed mass per unit {names[0]}")
+        return
+    image = plane_panel(ax, state, plane, norm)
+    low, high = (state[0][1].domain.lower[1:], state[0][1].domain.upper[1:])
+    ax.set(xlabel=names[plane[1]], ylabel=names[plane[0]], title=title)
+    ax.set(xlim=(low[plane[1]], high[plane[1]]), ylim=(low[plane[0]], high[plane[0]]))
+    if image is not None:
+        figure.colorbar(image, ax=ax, label="signed mass")
 
 
 def ending(figure, solution, names):
@@ -135,7 +167,7 @@ def ending(figure, solution, names):
         axes = np.atleast_1d(left.subplots(1, len(planes(names))))
         for ax, plane in zip(axes, planes(names)):
             state = [("", solution.final)]
-            norm = _norm([signed_marginal(m, plane)[0] for m in _densities([state])])
+            norm = colour_norm([signed_marginal(m, plane)[0] for m in _densities([state])])
             image = plane_panel(ax, state, plane, norm)
             ax.set(xlabel=names[plane[1]], ylabel=names[plane[0]], title="the end")
             if image is not None:
@@ -154,7 +186,12 @@ def history(ax, solution, name):
         (axis,) = found[0][1]
         edges = np.concatenate([t[:1], 0.5 * (t[1:] + t[:-1]), t[-1:]])
         image = ax.pcolormesh(
-            edges, axis.edges, values, cmap=colour_map(), norm=_norm([values]), rasterized=True
+            edges,
+            axis.edges,
+            values,
+            cmap=colour_map(),
+            norm=colour_norm([values]),
+            rasterized=True,
         )
         ax.figure.colorbar(image, ax=ax, label=f"signed mass per unit {name}", pad=0.01)
     else:

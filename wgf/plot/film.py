@@ -9,7 +9,7 @@ import numpy as np
 
 from wgf import checks, directory
 from wgf.measure import Density
-from wgf.plot import histories, panels
+from wgf.plot import copies, histories, panels
 from wgf.plot.style import STYLE, axis_names, kind
 
 ENDINGS = (".gif", ".mp4")
@@ -78,6 +78,12 @@ class _Scene:
         # the two axes with the widest spread are the last ones of a problem with amplitude first
         self.plane = (0, 1) if len(self.names) < 3 else (1, 2)
         measures = [state[0][1] for state in states]
+        self.signed = copies.on_copies([solution])
+        if self.signed:
+            self.names = self.names[1:]
+            self.plane = copies.planes(self.names)[0]
+            self.norm = copies.shared_norm(measures, self.plane)
+            return
         if len(self.names) == 1:
             self.top = max(_height(measure) for measure in measures)
             return
@@ -92,7 +98,9 @@ class _Scene:
         time = self.solution.times[k]
         state = [(self.label, self.solution.snapshots[k])]
         title = f"t = {time:.4g}"
-        if len(self.names) == 1:
+        if self.signed:
+            copies.frame(left, state, self.plane, self.names, self.norm, title)
+        elif len(self.names) == 1:
             ax = left.subplots()
             panels.line_panel(ax, state, self.names[0])
             ax.set_ylim(0, 1.05 * self.top)

@@ -5,7 +5,6 @@ import numpy as np
 from wgf.measure import Density
 from wgf.plot import copies, files, histories, panels
 from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times, planes
-from wgf.signed import is_signed, is_unbalanced
 
 
 def run(solution, path=None, functional=None):
@@ -37,7 +36,7 @@ def run(solution, path=None, functional=None):
         histories.fit(axes[2], pairs)
 
     def middle(figure):
-        if _on_copies(pairs):
+        if copies.on_copies(run for _, run in pairs):
             copies.ending(figure, solution, axis_names(solution)[1:])
         else:
             _ending(figure, solution, functional)
@@ -77,7 +76,7 @@ def _sheet(pairs, shown, lower, path, middle=None):
 
     with matplotlib.rc_context(STYLE):
         names, draw = axis_names(pairs[0][1]), _measures
-        if _on_copies(pairs):
+        if copies.on_copies(run for _, run in pairs):
             names, draw = names[1:], copies.measures
         shown_planes = planes(names)
         heights = [2.8 * len(shown_planes), *([3.4] if middle else []), 3.0]
@@ -97,12 +96,6 @@ def _sheet(pairs, shown, lower, path, middle=None):
         if path is not None:
             files.save(figure, path)
     return figure
-
-
-def _on_copies(pairs):
-    """Return whether all runs are of signed measures on two copies."""
-    runs = [run for _, run in pairs]
-    return any(map(is_unbalanced, runs)) and all(is_signed(run.snapshots[0]) for run in runs)
 
 
 def _measures(figure, axes, pairs, shown, plane, names):
