@@ -13,8 +13,8 @@ draws from the same start. At the end the distances between clouds and densities
 Independent particles fall like m^(-1/2) in the second, in any dimension, and in W1 like m^(-1/2)
 in the plane (up to a logarithm) and m^(-1/3) in space. No cloud comes nearer to a mesh than the
 mesh is to the limit: the dotted floors are the distance of the densities from a cloud that starts
-with one particle in every cell of the finest mesh. Floors of W1 that the pieces of the transport do not
-resolve are left out.
+with one particle in every cell of a mesh at least as fine as the finest. Floors of W1 that the
+pieces of the transport do not resolve are left out.
 
 The folder given receives the figure, and its numbers as CSV and HDF5.
 """
@@ -53,8 +53,9 @@ def system(script, cells, until):
     return found["flow"], start
 
 
-def deterministic(start):
-    """Return one particle in every cell that matters."""
+def deterministic(script, cells, until):
+    """Return one particle in every cell that matters of a mesh finer than those compared."""
+    _, start = system(script, cells * (3 if "_2d" in script else 1), until)
     cloud = start.quadrature()
     kept = cloud.weights > 1e-7 * cloud.weights.max()
     return wgf.Particles(cloud.points[kept], cloud.weights[kept], domain=cloud.domain)
@@ -78,7 +79,7 @@ def measure(script, until, meshes, counts, repeats, limit):
         densities.append(wgf.solve(flow, start, until).final)
     # flow and start of the finest mesh, the last one, serve all particles
     width = default_width(densities[-1])
-    clouds = [(0, 0, deterministic(start))]
+    clouds = [(0, 0, deterministic(script, meshes[-1], until))]
     clouds += [(m, seed, start.sample(m, seed)) for m in counts for seed in range(repeats)]
     rows = []
     for m, seed, cloud in clouds:

@@ -286,7 +286,7 @@ def test_inspect_compare_and_plot_read_stored_runs(folder, capsys):
     assert cli.status(argv=["compare", "out/mesh", "out/particles", "--plot", "c.png"]) == 0
     text = capsys.readouterr().out
     assert text.splitlines()[-1] == "c.png"
-    assert text[: text.rindex("\nc.png")].strip() in printed
+    assert text[: text.rindex("\nwhole measures at t = 0.2: W1 0.")].strip() in printed
     assert cli.status(argv=["plot", "out/mesh"]) == 0
     assert cli.status(argv=["plot", "out/particles", "--out", "p.png"]) == 0
     assert capsys.readouterr().out.splitlines() == ["out/mesh/figure.png", "p.png"]

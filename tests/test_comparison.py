@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import plot
+from wgf import plot, transport
+from wgf.comparison import sentence
 from wgf.solution import Solution
 
 
@@ -46,6 +47,24 @@ def test_table():
     lines = str(comparison).split("\n")
     assert len(lines) == 5 and "F density" in lines[0] and "W1(x1)" in lines[0]
     assert len({len(line) for line in lines[:4]}) == 1
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_whole_measures_at_the_end(dimension, monkeypatch):
+    a, b = pair(dimension)
+    found = wgf.compare(a, b).at_end(limit=300)
+    value, bound = wgf.wasserstein(a.final, b.final, power=1, limit=300)
+    assert (found["w1"], found["w1_bound"]) == (value, bound)
+    assert (bound == 0) == (dimension == 1)
+    assert found["w1"] <= found["w2"] + 1e-12
+    assert found["mmd"] == wgf.mmd(a.final, b.final)
+    text = sentence(found, 2.0)
+    assert text.startswith("whole measures at t = 2: W1 ") and "energy distance" in text
+    assert ("±" in text) == (dimension > 1)
+    # without POT what needs it is left out
+    monkeypatch.setattr(transport, "available", lambda: False)
+    assert ("w1" in wgf.compare(a, b).at_end()) == (dimension == 1)
+    assert sentence({}, 2.0) == ""
 
 
 def test_only_common_times_count():

@@ -241,7 +241,7 @@ def _open(path):
 
 
 def _compare(chosen):
-    from wgf.comparison import compare
+    from wgf.comparison import Comparison, compare, sentence
 
     if chosen.data:
         from wgf import tables
@@ -249,6 +249,9 @@ def _compare(chosen):
         tables.check_path(chosen.data)
     comparison = compare(*(_open(path) for path in (chosen.a, chosen.b, *chosen.more)))
     print(comparison)
+    if isinstance(comparison, Comparison):
+        ending = sentence(comparison.at_end(), comparison.table["t"][-1])
+        print(ending, end="\n" if ending else "")
     if chosen.data:
         comparison.save(chosen.data)
         print(f"\n{chosen.data}")

@@ -98,6 +98,37 @@ class Comparison:
             row[f"w2_{name}"] = wasserstein_2(one, two, period)
         return row
 
+    def at_end(self, limit=2000):
+        """Return the distances of the whole measures at the last common time.
+
+        Parameters
+        ----------
+        limit : int
+            Of the pieces in the transport, see `wgf.wasserstein`.
+
+        Returns
+        -------
+        dict
+            ``w1`` and ``w2`` with their bounds ``w1_bound`` and ``w2_bound`` (not in several
+            dimensions without POT), ``energy`` and ``mmd``, see `wgf.energy_distance` and
+            `wgf.mmd`. Measures are normalised to mass 1; empty for unbalanced flows.
+        """
+        if self.unbalanced:
+            return {}
+        from wgf.discrepancy import energy_distance, mmd
+        from wgf.transport import available, wasserstein
+
+        i, j = common_times(self.a.times, self.b.times)[-1]
+        first, second = self.a.snapshots[i], self.b.snapshots[j]
+        found = {}
+        if len(self.names) == 1 or available():
+            for power in (1, 2):
+                value, bound = wasserstein(first, second, power, limit)
+                found |= {f"w{power}": value, f"w{power}_bound": bound}
+        found["energy"] = energy_distance(first, second, limit)
+        found["mmd"] = mmd(first, second)
+        return found
+
     def plot(self, path=None):
         """Draw objectives, densities with particles, fits and distances; see `wgf.plot`."""
         from wgf import plot
@@ -141,6 +172,19 @@ class Comparison:
 def _distance_head(name):
     kind, _, axis = name.partition("_")
     return f"{kind.upper() if kind in ('w1', 'w2') else kind}({axis})"
+
+
+def sentence(found, time):
+    """Return `Comparison.at_end` in words; empty if there is nothing to tell."""
+    parts = []
+    for name in ("w1", "w2"):
+        if name in found:
+            bound = found[f"{name}_bound"]
+            parts.append(f"{name.upper()} {found[name]:.3g}" + (f" ± {bound:.1g}" if bound else ""))
+    for name, word in (("energy", "energy distance"), ("mmd", "maximum mean discrepancy")):
+        if name in found:
+            parts.append(f"{word} {found[name]:.3g}")
+    return f"whole measures at t = {time:.4g}: {', '.join(parts)}" if parts else ""
 
 
 def axes_of(*runs):

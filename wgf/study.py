@@ -1,6 +1,5 @@
 """Convergence studies: several runs against a reference, fitted rates, tables, figures."""
 
-import importlib.util
 import math
 import re
 
@@ -11,7 +10,7 @@ from wgf.comparison import FORMS, axes_of, common_times, marginal, objective_at,
 from wgf.discrepancy import default_width, energy_distance, mmd
 from wgf.distance import wasserstein_1
 from wgf.measure import Density
-from wgf.transport import wasserstein
+from wgf.transport import available, wasserstein
 
 LIMIT = 2000
 TEXTS = ("run", "kind")
@@ -88,7 +87,7 @@ class Study:
         for i, name in enumerate(self.names):
             period = period_of(target, measure, i)
             row[f"w1_{name}"] = wasserstein_1(marginal(target, i), marginal(measure, i), period)
-        if self.dimension == 1 or importlib.util.find_spec("ot") is not None:
+        if self.dimension == 1 or available():
             row["w1"], row["w1_bound"] = wasserstein(target, measure, 1, self.limit)
         row["energy"] = energy_distance(target, measure, self.limit)
         row["mmd"] = mmd(target, measure, default_width(target))

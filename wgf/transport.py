@@ -9,6 +9,7 @@ box cut evenly that is half the diagonal of a sub-cell divided by ``sqrt(3)``.
 """
 
 import heapq
+import importlib.util
 import warnings
 from typing import NamedTuple
 
@@ -73,6 +74,11 @@ def wasserstein(first, second, power=2, limit=LIMIT):
     x, a, left = cut(first, limit)
     y, b, right = cut(second, limit)
     return Bounded(_simplex(x, a, y, b, period, power), left + right)
+
+
+def available():
+    """Return whether POT is installed, which transport in several dimensions needs."""
+    return importlib.util.find_spec("ot") is not None
 
 
 def _simplex(x, a, y, b, period, power):

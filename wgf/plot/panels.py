@@ -48,7 +48,14 @@ def bounds(states, plane):
                 low = np.minimum(low, points.min(axis=0))
                 high = np.maximum(high, points.max(axis=0))
     margin = 0.04 * np.maximum(high - low, 1e-6)
-    return low - margin, high + margin
+    low, high = low - margin, high + margin
+    domain = states[0][0][1].domain
+    for i, axis_index in enumerate(plane):
+        axis = None if domain is None else domain.axes[axis_index]
+        if axis is not None and axis.periodic:
+            # beyond its period an axis repeats itself
+            low[i], high[i] = max(low[i], axis.lower), min(high[i], axis.upper)
+    return low, high
 
 
 def image(ax, values, first, second, norm):

@@ -119,8 +119,9 @@ def _measures(figure, axes, pairs, shown, plane, names):
         unit = f"mass per unit {names[plane[0]]} × {names[plane[1]]}"
         figure.colorbar(image, ax=list(axes), label=unit, pad=0.01, extend="min")
     if len(pairs) > 1 and any(label.startswith("particles") for label, _ in pairs):
-        axes[-1].plot([], [], "o", ms=3, color=COLOURS[1], label="particles")
-        axes[-1].legend(loc="upper right", handletextpad=0.2)
+        # a marker of one size for particles of any weight
+        (marker,) = axes[-1].plot([], [], "o", ms=3, color=COLOURS[1])
+        axes[-1].legend([marker], ["particles"], loc="upper right", handletextpad=0.2)
 
 
 def _ending(figure, solution, functional):
@@ -216,7 +217,9 @@ def _sweep_panel(ax, found, which, name):
 
 
 def name_sizes(ax, sizes):
-    """Put the ticks of a short logarithmic axis where the points are."""
+    """Put the ticks of a logarithmic axis where the points are, if they are few."""
+    if len(sizes) > 6:
+        return
     ax.set_xticks(sizes, [f"{size:.4g}" for size in sizes])
     ax.set_xticks([], minor=True)
 
