@@ -42,10 +42,11 @@ class Walls:
             mass = held = 0.0
             for last, inner in ((0, 1), (-1, -2)):
                 rho = values.take(last, axis=k)
-                speed = potential.take(inner, axis=k) - potential.take(last, axis=k)
+                # empty cells of a fast diffusion have an infinite potential and nothing to lose
+                ends = [np.where(rho > 0, potential.take(i, axis=k), 0.0) for i in (inner, last)]
+                speed = np.where(np.isfinite(ends[0]), ends[0] - ends[1], 0.0)
                 mass += float(rho.sum())
-                # empty cells of a fast diffusion have an infinite slope and nothing to lose
-                held += float(np.sum(np.where(rho > 0, rho * np.maximum(speed, 0.0), 0.0)))
+                held += float(np.sum(rho * np.maximum(speed, 0.0)))
             found[f"wall_{name}"] = mass * self.volume
             found[f"blocked_{name}"] = held * rate * self.volume
         return found
