@@ -10,9 +10,14 @@ import numbers
 
 import numpy as np
 
+SHOWN = 120
+
 
 class InputError(ValueError):
-    """Bad input: the message names the value and the remedy."""
+    """Bad input: the message, one line, names the value and the remedy."""
+
+    def __init__(self, message):
+        super().__init__(" ".join(str(message).split()))
 
 
 class InputTypeError(InputError, TypeError):
@@ -27,10 +32,16 @@ class NumericalError(RuntimeError):
     """A run that cannot go on: NaN, a step that shrank to nothing, a solve that failed."""
 
 
+def shown(value):
+    """Return what a message shows of a value: one line, not too long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 def number(what, value, minimum=None, above=None, maximum=None):
     """Return `value` as a finite float within the bounds or raise `InputError`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InputTypeError(f"{what}: {value!r} is not a number, give a finite number")
+        raise InputTypeError(f"{what}: {shown(value)} is not a number, give a finite number")
     value = float(value)
     if not math.isfinite(value):
         raise InputError(f"{what}: {value} is not finite, give a finite number")
@@ -46,7 +57,7 @@ def number(what, value, minimum=None, above=None, maximum=None):
 def whole(what, value, minimum=0, maximum=None):
     """Return `value` as an int of at least `minimum` or raise `InputError`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise InputTypeError(f"{what}: {value!r} is not a whole number, give an integer")
+        raise InputTypeError(f"{what}: {shown(value)} is not a whole number, give an integer")
     value = int(value)
     if value < minimum:
         raise InputError(f"{what}: {value} is too small, give at least {minimum}")
@@ -94,11 +105,39 @@ def array(what, value, shape=None, dimensions=None):
     return result
 
 
+def returned(what, values):
+    """Return what a user's function returned as a float64 array, finite or not."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputTypeError(
+            f"{what}: {type(values).__name__} is not an array of numbers, return a numeric array"
+        ) from None
+
+
+def flag(what, value):
+    """Return `value` as a bool if it is one, or 0 or 1, or raise `InputTypeError`."""
+    if not isinstance(value, bool | np.bool_) and not (type(value) is int and value in (0, 1)):
+        raise InputTypeError(
+            f"{what}: {shown(value)} is neither true nor false, give True or False"
+        )
+    return bool(value)
+
+
 def one_of(what, value, choices):
     """Return `value` if it is among `choices` or raise `InputError`."""
     if not isinstance(value, str) or value not in choices:
-        raise InputError(f"{what}: {value!r} is unknown, choose from {', '.join(choices)}")
+        raise InputError(f"{what}: {shown(value)} is unknown, choose from {', '.join(choices)}")
     return value
+
+
+def choice(what, value, choices):
+    """Return `value` as an int if it is among the two whole numbers `choices`."""
+    whole_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not whole_number or value not in choices:
+        first, last = choices
+        raise InputError(f"{what}: {shown(value)} is unknown, choose {first} or {last}")
+    return int(value)
 
 
 def instance(what, value, kinds):
@@ -114,15 +153,15 @@ def axis_names(what, value):
     """Return a tuple of axis names from one name or several."""
     names = (value,) if isinstance(value, str) else value
     if not isinstance(names, (tuple, list)) or not all(isinstance(n, str) for n in names):
-        raise InputTypeError(f"{what}: {value!r} is not a name, give one axis name or several")
+        raise InputTypeError(f"{what}: {shown(value)} is not a name, give one axis name or several")
     return tuple(names)
 
 
 def positions_of(what, axes, names):
     """Return the positions of `axes` in `names` or raise `InputError`."""
     for axis in axes:
-        if axis not in names:
-            raise InputError(f"{what}: no axis {axis!r}, choose from {', '.join(names)}")
+        if not isinstance(axis, str) or axis not in names:
+            raise InputError(f"{what}: no axis {shown(axis)}, choose from {', '.join(names)}")
     return tuple(names.index(axis) for axis in axes)
 
 

@@ -49,10 +49,11 @@ def output_times(until, every=None, at=None):
             raise checks.InputError(f"at: {worst:g} lies outside [0, {until:g}], leave it out")
     elif every is not None:
         every = checks.number("every", every, above=0)
-        count = int(np.floor(until / every * (1 + 1e-12)))
+        with np.errstate(over="ignore"):
+            count = np.floor(np.float64(until) / every * (1 + 1e-12))
         if count > 10**6:
             raise checks.InputError(
-                f"every: {every:g} asks for {count} snapshots until {until:g}, give a longer one"
+                f"every: {every:g} asks for {count:g} snapshots until {until:g}, give a longer one"
             )
         times = every * np.arange(1, count + 1)
     else:

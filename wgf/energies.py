@@ -164,7 +164,7 @@ class Interaction(Term):
 
     def _evaluate(self, displacements):
         with np.errstate(all="ignore"):
-            values = np.asarray(self.kernel(displacements), dtype=np.float64)
+            values = checks.returned("interaction kernel", self.kernel(displacements))
         if values.shape != (len(displacements),):
             raise checks.InputError(
                 f"interaction kernel: shape {values.shape} for {len(displacements)} displacements, "
@@ -228,7 +228,13 @@ class Interaction(Term):
         """Return ``∇W``, 0 for a point and itself, where symmetry says so."""
         if self.given_gradient is not None:
             with np.errstate(all="ignore"):
-                values = np.array(self.given_gradient(displacements), dtype=np.float64)
+                values = self.given_gradient(displacements)
+            values = checks.returned("interaction gradient", values).copy()
+            if values.shape != displacements.shape:
+                raise checks.InputError(
+                    f"interaction gradient: shape {values.shape} for displacements of shape "
+                    f"{displacements.shape}, return one row a displacement"
+                )
         else:
             values = np.empty(displacements.shape)
             distance = np.sqrt(np.sum(displacements**2, axis=1))

@@ -144,7 +144,7 @@ class Neurons(FeatureMap):
             )
         self.inputs = self.x.reshape(len(self.x), -1)
         self.activation = checks.one_of("neuron activation", activation, ACTIVATIONS)
-        self.bias = bool(bias)
+        self.bias = checks.flag("neuron bias", bias)
         self.size, p = self.inputs.shape
         self.names = (
             ("a",)
@@ -338,7 +338,7 @@ class Features(FeatureMap):
             raise checks.InputTypeError("features function: None given, give a function")
         self.function = function
         self.gradient = gradient
-        self.amplitude = bool(amplitude)
+        self.amplitude = checks.flag("features amplitude", amplitude)
         self.homogeneity = "partial" if amplitude else "none"
         self._size = None
 
@@ -354,7 +354,7 @@ class Features(FeatureMap):
         return self._size
 
     def unit(self, rest):
-        values = np.asarray(self.function(rest), dtype=np.float64)
+        values = checks.returned("features function", self.function(rest))
         if values.ndim != 2 or len(values) != len(rest):
             raise checks.InputError(
                 f"features function: shape {values.shape} for {len(rest)} points, return an array "
@@ -365,7 +365,7 @@ class Features(FeatureMap):
 
     def unit_gradient(self, rest):
         if self.gradient is not None:
-            values = np.asarray(self.gradient(rest), dtype=np.float64)
+            values = checks.returned("features gradient", self.gradient(rest))
             if values.ndim != 3 or values.shape[::2] != rest.shape:
                 raise checks.InputError(
                     f"features gradient: shape {values.shape} for points of shape {rest.shape}, "

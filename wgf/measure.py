@@ -7,7 +7,7 @@ so that a functional written once serves the two.
 import numpy as np
 
 from wgf import checks
-from wgf.mesh import Mesh
+from wgf.mesh import MOST_CELLS, Mesh
 
 BLOCK_ROWS = 1 << 14
 
@@ -44,22 +44,13 @@ class Density:
         The cell averages are exact (differences of the error function), `mean` and `std` are
         numbers or one number an axis.
         """
-        from scipy.special import ndtr
-
         checks.instance("density mesh", mesh, Mesh)
         mean = _per_axis("normal mean", mean, mesh)
         std = _per_axis("normal std", std, mesh)
         factors = []
         for axis, name, m, s in zip(mesh.axes, mesh.names, mean, std):
             s = checks.number(f"normal std along {name}", s, above=0)
-            images = np.arange(-_images(axis, m, s), _images(axis, m, s) + 1)
-            shifts = images * axis.length if axis.periodic else np.zeros(1)
-            edges = (axis.edges[:, None] - m + shifts) / s
-            # differences are taken on the side of the mean where ndtr is small: no cancellation
-            left, right = edges[:-1], edges[1:]
-            upper = np.where(left > 0, ndtr(-left), ndtr(right))
-            lower = np.where(left > 0, ndtr(-right), ndtr(left))
-            mass = np.maximum(upper - lower, 0).sum(axis=1)
+            mass = _normal_shares(axis, m, s)
             if not mass.sum() > 0:
                 raise checks.InputError(
                     f"normal mean: {m:g} along {name} leaves no mass in "
@@ -191,7 +182,7 @@ class Density:
 
     def sample(self, m, seed):
         """Return `m` independent particles of equal weight, drawn uniformly within the cells."""
-        m = checks.whole("sample m", m, minimum=1)
+        m = checks.whole("sample m", m, minimum=1, maximum=MOST_CELLS)
         checks.whole("sample seed", seed)
         if not self.mass > 0:
             raise checks.InputError("sample: the density has no mass, give a positive density")
@@ -340,10 +331,27 @@ def _per_axis(what, value, mesh):
     return np.broadcast_to(value, (mesh.dimension,))
 
 
-def _images(axis, mean, std):
-    """Number of periods until a wrapped normal's tail is below round-off (9 deviations)."""
-    reach = abs(mean) + max(abs(axis.lower), abs(axis.upper)) + 9 * std
-    return int(np.ceil(reach / axis.length)) if axis.periodic else 0
+def _normal_shares(axis, mean, std):
+    """Return the mass of a normal in the cells of an axis, wrapped on a period."""
+    from scipy.special import ndtr
+
+    shifts = np.zeros(1)
+    if axis.periodic:
+        # beyond two periods a wrapped normal is uniform: it differs by exp(-2 (pi std / length)^2)
+        if std > 2 * axis.length:
+            return np.full(axis.cells, 1.0 / axis.cells)
+        if not axis.lower <= mean <= axis.upper:
+            mean = axis.lower + np.mod(mean - axis.lower, axis.length)
+        # the tail after 9 deviations is below round-off
+        images = int(np.ceil(1 + 9 * std / axis.length))
+        shifts = np.arange(-images, images + 1) * axis.length
+    with np.errstate(over="ignore"):
+        edges = (axis.edges[:, None] - mean + shifts) / std
+    # differences are taken on the side of the mean where ndtr is small: no cancellation
+    left, right = edges[:-1], edges[1:]
+    upper = np.where(left > 0, ndtr(-left), ndtr(right))
+    lower = np.where(left > 0, ndtr(-right), ndtr(left))
+    return np.maximum(upper - lower, 0).sum(axis=1)
 
 
 def _outer(factors):

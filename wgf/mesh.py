@@ -33,7 +33,7 @@ class Axis:
         self.lower = checks.number("axis lower", lower)
         self.upper = checks.number("axis upper", upper)
         self.cells = checks.whole("axis cells", cells, minimum=1, maximum=MOST_CELLS)
-        self.periodic = bool(periodic)
+        self.periodic = checks.flag("axis periodic", periodic)
         if not self.upper > self.lower:
             raise checks.InputError(
                 f"axis: upper {self.upper:g} is not above lower {self.lower:g}, give lower < upper"

@@ -203,7 +203,7 @@ class Potential(LinearTerm):
 
     def potential(self, points, names):
         """Return ``V(points)``, shape ``(k,)``."""
-        values = np.asarray(self.function(points), dtype=np.float64)
+        values = checks.returned("potential function", self.function(points))
         if values.shape != (len(points),):
             raise checks.InputError(
                 f"potential function: shape {values.shape} for {len(points)} points, return one "
@@ -214,8 +214,8 @@ class Potential(LinearTerm):
     def slope(self, points, names):
         """Return ``∇V(points)``, shape ``(k, d)``."""
         if self.given_gradient is None:
-            return central_differences(self.function, points)
-        values = np.asarray(self.given_gradient(points), dtype=np.float64)
+            return central_differences(lambda near: self.potential(near, names), points)
+        values = checks.returned("potential gradient", self.given_gradient(points))
         if values.shape != points.shape:
             raise checks.InputError(
                 f"potential gradient: shape {values.shape} for points of shape {points.shape}, "

@@ -45,9 +45,7 @@ class FiniteVolume:
     needs = "a density"
 
     def __init__(self, order=2, courant=0.9):
-        if order not in (1, 2) or isinstance(order, bool):
-            raise checks.InputError(f"finite volume order: {order!r} is unknown, choose 1 or 2")
-        self.order = int(order)
+        self.order = checks.choice("finite volume order", order, (1, 2))
         self.courant = checks.number("finite volume courant", courant, above=0, maximum=1)
 
     def prepare(self, flow, start):

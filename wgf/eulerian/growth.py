@@ -41,7 +41,7 @@ class GrowthSplitting:
     def __init__(self, step=None, order=2, implicit=False):
         self.step = None if step is None else checks.number("growth step", step, above=0)
         self.transport = FiniteVolume(order)
-        self.implicit = bool(implicit)
+        self.implicit = checks.flag("growth splitting implicit", implicit)
 
     def prepare(self, flow, start):
         """Return a stepper for `flow` from the density `start`."""
