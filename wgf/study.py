@@ -13,6 +13,8 @@ from wgf.measure import Density
 from wgf.transport import available, wasserstein
 
 LIMIT = 2000
+# sums over pairs of pieces cost far less than transport between them
+ENERGY_LIMIT = 4000
 TEXTS = ("run", "kind")
 
 
@@ -31,7 +33,8 @@ class Study:
         deviations as widths).
     fits : list of dict
         For every kind and quantity with at least two sizes: ``kind``, ``quantity``, ``slope`` of
-        the logarithm of the mean against that of the size, ``expected``, ``sizes``.
+        the logarithm of the mean against that of the size, ``expected``, ``sizes``. Means of
+        ``w1`` below half their bound, which the pieces do not resolve, are left out.
 
     Notes
     -----
@@ -89,7 +92,7 @@ class Study:
             row[f"w1_{name}"] = wasserstein_1(marginal(target, i), marginal(measure, i), period)
         if self.dimension == 1 or available():
             row["w1"], row["w1_bound"] = wasserstein(target, measure, 1, self.limit)
-        row["energy"] = energy_distance(target, measure, self.limit)
+        row["energy"] = energy_distance(target, measure, max(self.limit, ENERGY_LIMIT))
         row["mmd"] = mmd(target, measure, default_width(target))
         return row
 
@@ -100,7 +103,11 @@ class Study:
 
     def _fit(self, kind, quantity):
         sweep = self.sweep(kind, quantity)
-        found = slope(sweep["size"], sweep["mean"])
+        sizes, means = sweep["size"], sweep["mean"]
+        if quantity == "w1" and "w1_bound" in self.table:
+            resolved = means > 0.5 * self.sweep(kind, "w1_bound")["mean"]
+            sizes, means = sizes[resolved], means[resolved]
+        found = slope(sizes, means)
         if found is None:
             return None
         expected = self.expected(kind, quantity)
@@ -109,7 +116,7 @@ class Study:
             "quantity": quantity,
             "slope": found,
             "expected": expected,
-            "sizes": len(sweep["size"]),
+            "sizes": len(sizes),
         }
 
     def expected(self, kind, quantity):

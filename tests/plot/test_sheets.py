@@ -122,6 +122,20 @@ def test_time_is_logarithmic_where_snapshots_are():
     assert scales["time t"] == "log"
 
 
+def test_labels_are_drawn_as_two_distributions():
+    generator = np.random.default_rng(0)
+    labels = np.where(generator.random(50) < 0.4, 1.0, -1.0)
+    inputs = generator.normal(size=50) + labels
+    F = wgf.Risk(wgf.Neurons(inputs, "tanh"), wgf.Logistic(labels)) + wgf.Ridge(1e-2)
+    # without the places of the inputs there is no curve to draw
+    F.risks[0].features.abscissa = None
+    start = wgf.Particles(generator.normal(size=(20, 2)))
+    found = plot.figure_numbers(plot.run(wgf.solve(wgf.GradientFlow(F), start, 1.0)))
+    counts = next(held for held in found.values() if "label +1" in held)
+    assert counts["label +1"]["y"].sum() == np.sum(labels > 0)
+    assert counts["label -1"]["y"].sum() == np.sum(labels < 0)
+
+
 def test_quantiles_of_cells_and_points():
     mesh = wgf.Mesh(x=wgf.Axis(0, 1, 10))
     uniform = wgf.Density.uniform(mesh)

@@ -84,6 +84,9 @@ def fit(ax, pairs):
         return
     n = first.outputs.shape[1]
     target = first.target if first.target is not None and len(first.target) == n else None
+    if target is not None and np.all(np.abs(target) == 1) and first.abscissa is None:
+        classes(ax, pairs, target)
+        return
     x = first.abscissa
     order = np.arange(n) if x is None else np.argsort(x, kind="stable")
     x = np.arange(n) if x is None else x[order]
@@ -94,6 +97,21 @@ def fit(ax, pairs):
         ax.plot(x, solution.outputs[-1][order], style, lw=1.2, color=colour, label=label)
     ax.set_xlabel("sample" if first.abscissa is None else "abscissa of the data")
     ax.set_ylabel("model output at the end")
+    ax.legend()
+
+
+def classes(ax, pairs, labels):
+    """Draw the distribution of the final model output for the samples of either label."""
+    outputs = np.concatenate([solution.outputs[-1] for _, solution in pairs])
+    edges = np.linspace(outputs.min(), outputs.max() + 1e-12, 41)
+    for (name, solution), style in zip(pairs, ("-", "--")):
+        for label, colour in ((1, COLOURS[0]), (-1, COLOURS[1])):
+            counts, _ = np.histogram(solution.outputs[-1][labels == label], edges)
+            text = f"label {label:+d}" if len(pairs) == 1 else f"label {label:+d}, {name}"
+            ax.stairs(counts, edges, color=colour, ls=style, label=text)
+    ax.axvline(0, color="0.6", lw=0.8)
+    ax.set_xlabel("model output at the end")
+    ax.set_ylabel("samples")
     ax.legend()
 
 
