@@ -133,3 +133,19 @@ def test_confidence_bands():
     assert summarise([1, 1], [0.0, 2.0])["mean"] == 1.0
     assert slope([1, 2, 4], [0.0, 1.0, 0.0]) is None
     assert slope([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2.0)
+
+
+def test_unbalanced_runs_are_compared_by_the_flat_norm(tmp_path):
+    mesh = wgf.Mesh(x=wgf.Axis(0, 1, 20))
+    runs = []
+    for size in (1.0, 1.5, 1.25):
+        run = run_of(wgf.Density(mesh, np.full(20, size)), 1.0, [0])
+        run.problem["flow"] = "FisherRao(F, growth=1.0, transport=1.0)"
+        runs.append(run)
+    found = wgf.compare(*runs)
+    assert "w1" not in found.table and "mmd" not in found.table
+    # more mass everywhere: nothing is worth moving
+    np.testing.assert_allclose(found.table["flat_x"], [0.5, 0.25], rtol=1e-9)
+    assert "flat_x" in str(found)
+    figure = found.plot(tmp_path / "flat.png")
+    assert "flat norm along x" in {ax.get_title() for ax in figure.axes}

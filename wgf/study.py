@@ -6,16 +6,26 @@ import re
 import numpy as np
 
 from wgf import checks
-from wgf.comparison import FORMS, axes_of, common_times, marginal, objective_at, period_of
+from wgf.comparison import (
+    FORMS,
+    axes_of,
+    common_times,
+    length_of,
+    marginal,
+    objective_at,
+    period_of,
+)
 from wgf.discrepancy import default_width, energy_distance, mmd
 from wgf.distance import wasserstein_1
 from wgf.measure import Density
+from wgf.signed import flat_distance, is_signed, is_unbalanced
 from wgf.transport import available, wasserstein
 
 LIMIT = 2000
 # sums over pairs of pieces cost far less than transport between them
 ENERGY_LIMIT = 4000
 TEXTS = ("run", "kind")
+MEASURED = ("objective_gap", "output_rms", "w1", "energy", "mmd")
 
 
 class Study:
@@ -30,7 +40,8 @@ class Study:
         ``objective``, ``objective_gap`` (relative), ``mass``, ``output_rms``, ``w1_<axis>`` of the
         marginals, ``w1`` of the measures with ``w1_bound`` (see `wgf.wasserstein`; absent in
         several dimensions without POT), ``energy`` and ``mmd`` (with the reference's standard
-        deviations as widths).
+        deviations as widths). For unbalanced flows ``flat_<position>`` stands in place of these
+        distances, see `wgf.comparison.Comparison`.
     fits : list of dict
         For every kind and quantity with at least two sizes: ``kind``, ``quantity``, ``slope`` of
         the logarithm of the mean against that of the size, ``expected``, ``sizes``. Means of
@@ -50,6 +61,7 @@ class Study:
         self.names = axes_of(reference, *runs)
         self.time = _last_common_time([reference, *runs])
         self.limit = limit
+        self.unbalanced = any(is_unbalanced(run) for run in (reference, *runs))
         target = _at(reference, self.time)
         self.reference = f"{_label(reference, 0)} ({_describe(target)})"
         self.dimension = len(self.names)
@@ -59,9 +71,8 @@ class Study:
         self.quantities = [
             name
             for name in self.table
-            if name in ("objective_gap", "output_rms", "w1", "energy", "mmd") or name[:3] == "w1_"
+            if name in MEASURED or (name.startswith(("w1_", "flat_")) and name != "w1_bound")
         ]
-        self.quantities = [name for name in self.quantities if name != "w1_bound"]
         self.fits = [
             fit
             for kind in dict.fromkeys(self.table["kind"])
@@ -87,6 +98,11 @@ class Study:
             row["output_rms"] = float(
                 np.sqrt(np.mean((reference.outputs[i] - run.outputs[j]) ** 2))
             )
+        row |= self._flat(target, measure) if self.unbalanced else self._balanced(target, measure)
+        return row
+
+    def _balanced(self, target, measure):
+        row = {}
         for i, name in enumerate(self.names):
             period = period_of(target, measure, i)
             row[f"w1_{name}"] = wasserstein_1(marginal(target, i), marginal(measure, i), period)
@@ -95,6 +111,20 @@ class Study:
         row["energy"] = energy_distance(target, measure, max(self.limit, ENERGY_LIMIT))
         row["mmd"] = mmd(target, measure, default_width(target))
         return row
+
+    def _flat(self, target, measure):
+        """Return the flat norms along the axes of positions, see `wgf.comparison.Comparison`."""
+        return {
+            f"flat_{name}": flat_distance(
+                target,
+                measure,
+                i,
+                0.1 * length_of(target, measure, i),
+                period_of(target, measure, i),
+            )
+            for i, name in enumerate(self.names)
+            if i or not is_signed(target)
+        }
 
     def sweep(self, kind, quantity):
         """Return `summarise` of one quantity over the runs of one kind."""

@@ -185,14 +185,15 @@ def study(found, path=None):
 
     kinds = list(dict.fromkeys(fit["kind"] for fit in found.fits))
     kinds = kinds or sorted(set(found.table["kind"]))
-    shown = [name for name in found.quantities if name in TITLES]
+    titles = TITLES | {n: f"flat norm along {n[5:]}" for n in found.quantities if n[:5] == "flat_"}
+    shown = [name for name in found.quantities if name in titles]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.9 * len(shown) + 0.4, 2.9 * len(kinds) + 0.3))
         grid = figure.subplots(len(kinds), len(shown), squeeze=False)
         for row, which in zip(grid, kinds):
             for ax, name in zip(row, shown):
                 _sweep_panel(ax, found, which, name)
-                ax.set_title(TITLES[name])
+                ax.set_title(titles[name])
         figure.suptitle(f"distance from {found.reference} at t = {found.time:.4g}", fontsize=10)
         if path is not None:
             files.save(figure, path)
