@@ -122,6 +122,17 @@ def test_time_is_logarithmic_where_snapshots_are():
     assert scales["time t"] == "log"
 
 
+def test_particles_in_many_dimensions_are_drawn_along_the_first(tmp_path):
+    generator = np.random.default_rng(0)
+    F = wgf.Risk(wgf.Neurons(generator.normal(size=(9, 6)), "tanh"), wgf.Squared(np.ones(9)))
+    start = wgf.Particles(generator.normal(size=(20, 7)))
+    run = wgf.solve(wgf.GradientFlow(F), start, 1.0, every=0.25)
+    figure = plot.run(run, tmp_path / "sheet.png", F)
+    labels = [ax.get_ylabel() for ax in figure.axes]
+    assert "w3" in labels and "w4" not in labels
+    plot.movie(run, tmp_path / "film.gif", frames=2)
+
+
 def test_labels_are_drawn_as_two_distributions():
     generator = np.random.default_rng(0)
     labels = np.where(generator.random(50) < 0.4, 1.0, -1.0)

@@ -147,7 +147,8 @@ def _ending(figure, solution, functional):
         plane = (0,) if d == 1 else (0, 1)
         box = panels.bounds([state], plane) if d == 2 else _ends(measure)
         panels.variation(columns[-2].subplots(), functional, state, names, box)
-    fans = columns[-1].subplots(d, 1, sharex=True, squeeze=False)[:, 0]
+    # of many axes the first four fit
+    fans = columns[-1].subplots(min(d, 4), 1, sharex=True, squeeze=False)[:, 0]
     histories.fans(fans, solution, names)
 
 
