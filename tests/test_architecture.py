@@ -18,7 +18,7 @@ FLOORS = [
     {"terms", "energies", "population"},
     {"flows"},
     {"eulerian", "lagrangian"},
-    {"solution", "progress"},
+    {"solution", "progress", "separation"},
     {"layout", "directory", "provenance"},
     {"store", "tables"},
     {"driver"},

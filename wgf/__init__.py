@@ -8,7 +8,7 @@ import importlib
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "checks": ("InputError", "InputTypeError", "NumericalError", "BoxWarning"),
+    "checks": ("InputError", "InputTypeError", "NumericalError", "BoxWarning", "StartWarning"),
     "mesh": ("Axis", "Mesh"),
     "measure": ("Density", "Particles"),
     "features": ("Neurons", "Filter", "Features", "FeatureMap"),

@@ -28,6 +28,10 @@ class BoxWarning(UserWarning):
     """The box cuts off what the flow does beyond its walls."""
 
 
+class StartWarning(UserWarning):
+    """The start is one from which the flow may end in a local minimum."""
+
+
 class NumericalError(RuntimeError):
     """A run that cannot go on: NaN, a step that shrank to nothing, a solve that failed."""
 

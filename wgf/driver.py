@@ -8,6 +8,7 @@ from wgf import checks
 from wgf.flows import FisherRao, GradientFlow
 from wgf.measure import Density, Particles
 from wgf.progress import reporter
+from wgf.separation import one_sided
 from wgf.solution import Solution
 from wgf.threads import one_library_thread
 
@@ -122,6 +123,8 @@ def solve(
     -----
     BoxWarning
         If more than 1e-8 of the mass reached a wall that the start kept away from.
+    StartWarning
+        If the support of the start lies on one side, see `wgf.separation.one_sided`.
 
     Raises
     ------
@@ -162,6 +165,13 @@ def solve(
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
+        )
+    trouble = None if resume else one_sided(flow, start)
+    if trouble:
+        warnings.warn(
+            f"start: {trouble}, the flow may end in a local minimum, spread the start round 0",
+            checks.StartWarning,
+            stacklevel=2,
         )
     if still is not None:
         still.check(stepper.row)
