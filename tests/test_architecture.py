@@ -12,6 +12,7 @@ import wgf
 ROOT = pathlib.Path(wgf.__file__).parent
 FLOORS = [
     {"checks"},
+    {"parallel"},
     {"mesh", "threads"},
     {"measure", "features", "losses", "distance", "transport", "discrepancy", "signed"},
     {"functional", "supremum"},
@@ -37,7 +38,7 @@ ROOMS = {
         f"plot/{name}.py" for name in ("copies", "film", "numbers", "panels", "sheets")
     ),
     "argparse": ("cli.py",),
-    "mpi4py": ("driver.py",),
+    "mpi4py": ("parallel.py",),
 }
 
 

@@ -52,7 +52,10 @@ def transport_row(shape):
     outflow, loss = np.empty(blocks), np.empty(blocks)
 
     def stage(second):
-        kernels.transport(b, xi, b, a, full, (False,) * 4, rates, 1e-3, 0.0, second, outflow, loss)
+        kernels.transport(
+            b, xi, b, a, full, (False,) * 4, rates, 1e-3, 0.0, second, outflow, loss,
+            0, cells // full[3],
+        )  # fmt: skip
 
     stream, first, second = median_times(
         lambda: triad(a, b, c), lambda: stage(False), lambda: stage(True)

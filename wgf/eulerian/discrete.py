@@ -9,7 +9,9 @@ import numpy as np
 
 from wgf import checks
 from wgf.eulerian import kernels
+from wgf.eulerian.slab import Slab
 from wgf.measure import BLOCK_ROWS
+from wgf.parallel import split
 
 FEATURE_BYTES = 2 << 30
 OUTPUT_BLOCKS = 256
@@ -22,7 +24,7 @@ class FeatureOperator:
     For ``phi = a unit(rest)`` only ``unit`` on the mesh of the other axes is needed: a matrix of
     rest cells times samples. It is kept as ``basis @ mix`` when its numerical rank is well below
     the number of samples, as it stands when it fits in `memory` bytes, and made again block by
-    block otherwise.
+    block otherwise. Every rank keeps an equal share of its rows.
 
     Attributes
     ----------
@@ -30,17 +32,18 @@ class FeatureOperator:
         Number of columns of `basis`, None if the matrix is not compressed.
     """
 
-    def __init__(self, features, mesh, memory=FEATURE_BYTES):
+    def __init__(self, features, mesh, memory=FEATURE_BYTES, slab=None):
         self.features = features
+        self.slab = slab = Slab(mesh) if slab is None else slab
         self.volume = mesh.cell_volume
         if features.amplitude:
-            self.amplitude = mesh.axes[0].centers
+            self.amplitude = slab.along(mesh.axes[0].centers)
             self.rest = mesh.sub(mesh.names[1:]) if mesh.dimension > 1 else None
         else:
             self.amplitude = np.ones(1)
             self.rest = mesh
         self.rows = self.rest.cells if self.rest is not None else 1
-        self.moments = np.empty(self.rows)
+        self.moments = np.empty(self.rows if features.amplitude else 0)
         self.matrix = self.mix = self.rank = None
         if 8 * self.rows * features.size <= memory:
             self.matrix = self._rows(0, self.rows)
@@ -48,6 +51,10 @@ class FeatureOperator:
         if found is not None:
             self.matrix, self.mix = found
             self.rank = len(self.mix)
+        self.shares = [_Share(self, *edges) for edges in self._edges()]
+        if self.matrix is not None and slab.ranks.size > 1:
+            (share,) = self.shares
+            self.matrix = self.matrix[share.low : share.high].copy()
 
     def _rows(self, start, stop):
         if self.rest is None:
@@ -69,27 +76,47 @@ class FeatureOperator:
 
     def _blocks(self):
         """Yield ``(start, stop, matrix)``: everything at once if stored."""
-        if self.matrix is not None:
-            yield 0, self.rows, self.matrix
-            return
-        step = max(1, FEATURE_BYTES // (16 * self.features.size))
-        for start in range(0, self.rows, step):
-            stop = min(start + step, self.rows)
-            yield start, stop, self._rows(start, stop)
+        for start, stop in self._edges():
+            yield start, stop, self._rows(start, stop) if self.matrix is None else self.matrix
+
+    def _edges(self):
+        """Return the rows at which the matrix is cut: none if it is stored."""
+        step = self.rows
+        if self.matrix is None:
+            step = max(1, FEATURE_BYTES // (16 * self.features.size))
+        starts = range(0, self.rows, step)
+        return [(start, min(start + step, self.rows)) for start in starts]
+
+    def _held(self, share):
+        return self._rows(share.low, share.high) if self.matrix is None else self.matrix
+
+    def _moments(self, values):
+        """Return the own numbers that the rows of the matrix are multiplied with."""
+        slab, rest = self.slab, self.rows
+        if not self.features.amplitude:
+            return values[slab.own]
+
+        def add(chunk):
+            kernels.add_amplitude_moments(
+                values, self.amplitude, rest, self.moments[chunk], chunk.start,
+                slab.own.start, slab.own.stop,
+            )  # fmt: skip
+
+        slab.ranks.accumulate(self.moments, add)
+        # the last rank has added to the sum of all others
+        return self.moments if slab.ranks.rank == slab.ranks.size - 1 else self.moments[:0]
 
     def output(self, values):
         """Return ``∫ phi dmu`` of the flat cell averages `values`, shape ``(n,)``."""
-        if self.features.amplitude:
-            kernels.amplitude_moments(values, self.amplitude, self.moments)
-            moments = self.moments
-        else:
-            moments = values
+        moments = self._moments(values)
         columns = self.features.size if self.rank is None else self.rank
         result = np.zeros(columns)
-        for start, stop, matrix in self._blocks():
-            partials = np.empty((min(OUTPUT_BLOCKS, stop - start), columns))
-            kernels.features_output(matrix, moments[start:stop], partials)
-            result += partials.sum(axis=0)
+        for share in self.shares:
+            partials = np.empty((share.count, columns))
+            kernels.features_output(
+                self._held(share), share.moments.fetch(moments), partials, share.width
+            )
+            result += self.slab.ranks.column_sums(partials, share.blocks)
         if self.rank is not None:
             result = mixed(self.mix, result)
         return result * self.volume
@@ -100,16 +127,41 @@ class FeatureOperator:
             coefficients = np.empty(self.rank)
             kernels.features_variation(self.mix, residual, coefficients)
             residual = coefficients
-        result = np.empty(self.rows)
-        for start, stop, matrix in self._blocks():
-            kernels.features_variation(matrix, residual, result[start:stop])
+        size = self.rows if self.features.amplitude else int(np.prod(self.slab.shape))
+        result = np.empty(size)
+        for share in self.shares:
+            own = np.empty(share.high - share.low)
+            kernels.features_variation(self._held(share), residual, own)
+            share.variation.fill(own, result)
         return result
+
+
+class _Share:
+    """The rows ``low … high`` of the feature matrix between two edges that this rank works on."""
+
+    def __init__(self, operator, start, stop):
+        slab = operator.slab
+        ranks = slab.ranks
+        blocks = min(OUTPUT_BLOCKS, stop - start)
+        self.width = -(-(stop - start) // blocks)
+        self.blocks = split(blocks, 1, ranks.size)
+        self.count = int(self.blocks[ranks.rank + 1] - self.blocks[ranks.rank])
+        bounds = [min(start + int(block) * self.width, stop) for block in self.blocks]
+        self.low, self.high = bounds[ranks.rank], bounds[ranks.rank + 1]
+        wanted = [[(low, high, 0)] for low, high in zip(bounds, bounds[1:])]
+        if operator.features.amplitude:
+            owners = np.array([0] * ranks.size + [operator.rows])
+            cells = [[(start, stop, start)]] * ranks.size
+        else:
+            owners, cells = slab.cells, slab.wanted
+        self.moments = ranks.exchange(owners, wanted)
+        self.variation = ranks.exchange(np.array(bounds), cells)
 
 
 def mixed(mix, coefficients):
     """Return ``coefficients @ mix`` summed in a fixed order."""
     partials = np.empty((1, mix.shape[1]))
-    kernels.features_output(mix, coefficients, partials)
+    kernels.features_output(mix, coefficients, partials, len(mix))
     return partials[0]
 
 
@@ -175,14 +227,17 @@ class DiscreteFunctional:
     ----------
     functional : Functional
     mesh : Mesh
+    slab : Slab, optional
+        The part of the mesh that this rank holds, by default all of it. All arrays over cells are
+        those of the slab.
 
     Attributes
     ----------
     shape : tuple of four ints
-        The mesh's shape with missing axes in front.
+        The slab's shape with missing axes in front.
     """
 
-    def __init__(self, functional, mesh):
+    def __init__(self, functional, mesh, slab=None):
         for name, term in zip(functional.part_names, functional.terms):
             if term.particles_only:
                 raise checks.InputError(
@@ -190,10 +245,12 @@ class DiscreteFunctional:
                 )
         self.functional = functional
         self.mesh = mesh
-        missing = 4 - mesh.dimension
-        self.shape = (1,) * missing + mesh.shape
-        self.rows = mesh.cells // self.shape[3]
-        self.operators = [FeatureOperator(risk.features, mesh) for risk in functional.risks]
+        self.slab = Slab(mesh) if slab is None else slab
+        self.shape = self.slab.shape
+        self.rows = int(np.prod(self.shape[:3]))
+        self.operators = [
+            FeatureOperator(risk.features, mesh, slab=self.slab) for risk in functional.risks
+        ]
         self.axis_terms, self.given = [], {}
         for name, term in zip(functional.part_names, functional.terms):
             if term.linear and hasattr(term, "profile"):
@@ -211,12 +268,13 @@ class DiscreteFunctional:
             self.profiles[k] = profile
         self.profile_sum = self.profiles.sum(axis=0)
         self.given_sum = sum(self.given.values()) if self.given else np.zeros(0)
-        self._sums = np.empty((self.rows, count + 1))
+        self._sums = np.empty((self.slab.last - self.slab.first, count + 1))
 
     def _profile(self, term):
         mask = term.mask(self.mesh.names)
         parts = [np.zeros(1)] * (4 - self.mesh.dimension)
         parts += [on * term.profile(axis.centers) for axis, on in zip(self.mesh.axes, mask)]
+        parts[self.slab.axis] = self.slab.along(parts[self.slab.axis])
         return np.concatenate(parts)
 
     def _given(self, term):
@@ -224,7 +282,7 @@ class DiscreteFunctional:
         for start in range(0, self.mesh.cells, BLOCK_ROWS):
             points = self.mesh.points(start, start + BLOCK_ROWS)
             values[start : start + BLOCK_ROWS] = term.potential(points, self.mesh.names)
-        return values
+        return values if self.slab.ranks.size == 1 else self.slab.part(values)
 
     def outputs(self, values):
         """Return the model output of every risk for the flat cell averages `values`."""
@@ -232,23 +290,29 @@ class DiscreteFunctional:
 
     def parts(self, values, outputs):
         """Return ``(mass, {name: value})`` of the flat cell averages `values`."""
-        volume = self.mesh.cell_volume
-        kernels.axis_integrals(values, self.profiles, self.shape, self._sums)
-        sums = self._sums.sum(axis=0) * volume
+        slab, volume = self.slab, self.mesh.cell_volume
+        kernels.axis_integrals(values, self.profiles, self.shape, self._sums, slab.first)
+        sums = slab.ranks.column_sums(self._sums, slab.rows) * volume
         found = {name: sums[k + 1] for k, (name, _) in enumerate(self.axis_terms)}
-        products = np.empty(self.rows)
+        products = np.empty(len(self._sums))
+        own = values[slab.own]
         for name, given in self.given.items():
-            kernels.row_products(values, given, self.shape, products)
-            found[name] = products.sum() * volume
+            kernels.row_products(own, given[slab.own], self.shape[3], products)
+            found[name] = slab.ranks.sums((products, slab.rows))[0] * volume
         for name, term in zip(self.functional.part_names, self.functional.terms):
             if term.composed:
                 found[name] = term.value_of(outputs[self.functional.risks.index(term)])
             elif term.local:
-                found[name] = float(np.sum(term.energy(values))) * volume
+                found[name] = slab.sum(term.energy(own)) * volume
             elif term.pairwise:
-                around = term.potential(self.mesh, values)
-                found[name] = 0.5 * float(np.sum(values * around)) * volume
+                around = self.around(term, values)[slab.own]
+                found[name] = 0.5 * slab.sum(own * around) * volume
         return float(sums[0]), {n: float(found[n]) for n in self.functional.part_names}
+
+    def around(self, term, values):
+        """Return the potential of an interaction."""
+        potential = term.potential(self.mesh, self.slab.whole(values))
+        return potential if self.slab.ranks.size == 1 else self.slab.part(potential)
 
     def gap(self, values, variation):
         """Return a bound on ``F - min F`` over the densities of the same mass if F is convex.
@@ -259,10 +323,11 @@ class DiscreteFunctional:
         if self.diffusion:
             with np.errstate(divide="ignore"):
                 variation = variation + self.diffusion * np.log(values)
-        lowest = variation.min()
+        values, variation = values[self.slab.own], variation[self.slab.own]
+        lowest = -self.slab.ranks.largest(-variation.min())
         if not np.isfinite(lowest):
             return np.inf
-        return float(np.sum(values * (variation - lowest))) * self.mesh.cell_volume
+        return self.slab.sum(values * (variation - lowest)) * self.mesh.cell_volume
 
     def add_nonlinear(self, values, result):
         """Add the first variations of power entropies and interactions to `result`.
@@ -272,7 +337,7 @@ class DiscreteFunctional:
         for term in self.powers:
             result += term.slope(values)
         for term in self.pairs:
-            result += term.potential(self.mesh, values)
+            result += self.around(term, values)
 
     def first_variation(self, outputs, result):
         """Fill `result` (flat) with ``F'(mu)`` of risks and potentials at the cell centres."""

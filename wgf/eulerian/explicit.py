@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from wgf import checks
+from wgf import checks, parallel
 from wgf.eulerian import implicit_kernels, kernels
 from wgf.eulerian.discrete import DiscreteFunctional
+from wgf.eulerian.slab import Slab
 from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
 from wgf.measure import Density
@@ -85,22 +86,26 @@ class ExplicitStepper:
     def __init__(self, method, flow, start):
         self.method = method
         self.mesh = start.mesh
-        self.discrete = DiscreteFunctional(flow.functional, start.mesh)
+        self.slab = slab = Slab(start.mesh, self._ranks(flow))
+        self.discrete = DiscreteFunctional(flow.functional, start.mesh, slab)
         mobility = np.array(flow.mobilities(start.names))
         missing = 4 - self.mesh.dimension
-        self.periodic = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
         self.rates = np.concatenate([np.zeros(missing), mobility / self.mesh.spacing**2])
-        self.walls = Walls(self.mesh, mobility)
+        self.walls = Walls(slab, mobility)
         self.time = 0.0
-        self.values = start.values.ravel().copy()
-        self.potential = np.empty(self.mesh.cells)
-        self._other_potential = np.empty(self.mesh.cells)
-        self._stage = np.empty(self.mesh.cells)
-        self._candidate = np.empty(self.mesh.cells)
-        self._outflow = np.empty(kernels.blocks_of(self.discrete.rows))
-        self._loss = np.empty(kernels.blocks_of(self.discrete.rows))
+        self.values = slab.part(start.values)
+        self.potential, self._other_potential, self._stage, self._candidate = (
+            np.empty_like(self.values) for _ in range(4)
+        )
+        blocks = kernels.blocks_of(slab.last - slab.first)
+        self._outflow, self._loss = np.empty(blocks), np.empty(blocks)
         self.energy_step = np.inf
         self._enter()
+
+    def _ranks(self, flow):
+        """Return the ranks that share the mesh: with diffusion each does all of it."""
+        diffuses = any(term.name == "entropy" and term.strength for term in flow.functional.terms)
+        return parallel.Serial() if diffuses else parallel.world()
 
     def _enter(self):
         """Evaluate everything that follows from the density."""
@@ -120,8 +125,9 @@ class ExplicitStepper:
 
     @property
     def measure(self):
-        """The current density (a copy)."""
-        return Density(self.mesh, self.values.reshape(self.mesh.shape).copy())
+        """The current density (a copy), on ranks that keep no snapshots None."""
+        values = self.slab.gathered(self.values)
+        return None if values is None else Density(self.mesh, values.reshape(self.mesh.shape))
 
     @property
     def output(self):
@@ -137,23 +143,27 @@ class ExplicitStepper:
         """Do one stage; return its dissipation and the largest outflow rate."""
         if self.discrete.diffusion:
             return self._diffuse(density, potential, base, result, dt, keep)
-        second = self.method.order == 2
+        slab, second = self.slab, self.method.order == 2
         kernels.transport(
             density,
             potential,
             base,
             result,
-            self.discrete.shape,
-            self.periodic,
+            slab.shape,
+            slab.periodic,
             self.rates,
             dt,
             keep,
             second,
             self._outflow,
             self._loss,
+            slab.first,
+            slab.last,
         )
-        largest = float(self._outflow.max()) * self.method.order + self._stiffness(density)
-        return float(self._loss.sum()) * self.mesh.cell_volume, largest
+        largest = slab.ranks.largest(float(self._outflow.max()))
+        (loss,) = slab.ranks.sums((self._loss, slab.blocks))
+        largest = largest * self.method.order + self._stiffness(density)
+        return loss * self.mesh.cell_volume, largest
 
     def _diffuse(self, density, potential, base, result, dt, keep):
         """Do one stage with the Scharfetter-Gummel flux."""
@@ -165,7 +175,7 @@ class ExplicitStepper:
                 continue
             loss = np.zeros(before * after)
             implicit_kernels.add_fluxes(
-                density, potential, before, n, after, self.periodic[axis],
+                density, potential, before, n, after, self.slab.periodic[axis],
                 self.rates[axis], self.discrete.diffusion, net, outflow, loss,
             )  # fmt: skip
             dissipation += float(loss.sum()) * self.mesh.cell_volume
@@ -177,7 +187,8 @@ class ExplicitStepper:
         total = 0.0
         for term in self.discrete.powers:
             m = term.exponent
-            total += 2 * term.strength * m * float(density.max()) ** (m - 1) * self.rates.sum()
+            highest = self.slab.ranks.largest(float(density.max()))
+            total += 2 * term.strength * m * highest ** (m - 1) * self.rates.sum()
         return total
 
     def advance(self, limit):
@@ -221,6 +232,7 @@ class ExplicitStepper:
         if dt * largest > 1.0:
             self._largest_outflow = largest
             return None
+        self.slab.renew(target)
         if not first_only:
             stage_outputs = self.discrete.outputs(self._stage)
             self._first_variation(self._stage, stage_outputs, self._other_potential)
@@ -231,6 +243,7 @@ class ExplicitStepper:
                 self._largest_outflow = largest
                 return None
             dissipation = 0.5 * (dissipation + second_dissipation)
+            self.slab.renew(self._candidate)
         outputs, mass, parts = self._evaluate(self._candidate)
         objective = sum(parts.values())
         if not np.isfinite(objective):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from wgf import checks
+from wgf import checks, parallel
 from wgf.eulerian import kernels
 from wgf.eulerian.explicit import ROUND_OFF, SMALLEST_STEP, ExplicitStepper, FiniteVolume
 from wgf.eulerian.implicit import discrete_residual, sweeps_of
@@ -67,6 +67,9 @@ class GrowthStepper(ExplicitStepper):
             self.equation = _GrowthEquation(self.discrete)
         self.dissipation = self.row["dissipation"] + self._growth_loss()
         self.row["dissipation"] = self.dissipation
+
+    def _ranks(self, flow):
+        return parallel.Serial()
 
     def _growth_loss(self):
         """Return ``4 growth ∫ J'^2 dnu`` of the current state."""

@@ -84,7 +84,7 @@ class ImplicitStepper:
         self.discrete = DiscreteFunctional(flow.functional, start.mesh)
         mobility = np.array(flow.mobilities(start.names))
         self.sweeps = sweeps_of(self.discrete, mobility)
-        self.walls = Walls(self.mesh, mobility)
+        self.walls = Walls(self.discrete.slab, mobility)
         self.time = 0.0
         self.step = method.step
         self.values = start.values.ravel().copy()

@@ -145,23 +145,25 @@ def combine(result, base, density, net, dt, keep):
 
 @njit(cache=True, parallel=True)
 def transport(
-    density, potential, base, result, shape, periodic, rates, dt, keep, second, outflow, loss
-):
+    density, potential, base, result, shape, periodic, rates, dt, keep, second, outflow, loss,
+    first, last,
+):  # fmt: skip
     """One upwind stage ``result = keep base + (1 - keep) (density + dt L(density))``.
 
     ``L(rho)_j = -sum_axes (f_right - f_left) / h``, flux ``f = u rho_upwind``. `rates` holds
     mobility / h^2 by axis. `outflow` receives the largest outflow rate of each block of rows,
     ``sum_axes (u_right^+ + u_left^-) / h``; `loss` its share of ``sum_faces u^2 rho / mobility``.
+    Only the rows ``first … last`` are made, cut into blocks from the first one on.
     """
-    n0, n1, n2, n = shape
-    rows = n0 * n1 * n2
-    blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
+    _, n1, n2, n = shape
+    blocks = (last - first + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
     strides = (n1 * n2, n2, 1)
     for block in prange(blocks):
         net, out = np.empty(n), np.empty(n)
         lost, peak = np.zeros(n), np.zeros(n)
         line, xi_line = np.empty(n + 4), np.empty(n + 4)
-        for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
+        begin = first + block * ROWS_PER_BLOCK
+        for row in range(begin, min(begin + ROWS_PER_BLOCK, last)):
             net[:] = 0.0
             out[:] = 0.0
             centre = density[row * n : (row + 1) * n]
@@ -255,19 +257,20 @@ def first_variation(result, amplitude, unit_variation, profiles, given, shape):
 
 
 @njit(cache=True, parallel=True)
-def axis_integrals(density, profiles, shape, sums):
-    """Fill ``sums[row, 0]`` with the sum of a row and ``sums[row, k]`` with that of rho V_k.
+def axis_integrals(density, profiles, shape, sums, first):
+    """Fill ``sums[i, 0]`` with the sum of row ``first + i``, ``sums[i, k]`` with that of rho V_k.
 
     ``profiles[k - 1]`` holds the profiles of the ``k``-th term, one an axis, one after the other.
     """
     n0, n1, n2, n = shape
-    rows = n0 * n1 * n2
+    rows = sums.shape[0]
     blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
     for block in prange(blocks):
-        for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
+        for i in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
+            row = first + i
             values = density[row * n : (row + 1) * n]
             mass = total(values)
-            sums[row, 0] = mass
+            sums[i, 0] = mass
             for k in range(profiles.shape[0]):
                 profile = profiles[k]
                 across = (
@@ -275,14 +278,13 @@ def axis_integrals(density, profiles, shape, sums):
                     + profile[n0 + (row // n2) % n1]
                     + profile[n0 + n1 + row % n2]
                 )
-                sums[row, k + 1] = across * mass + product(values, profile[n0 + n1 + n2 :])
+                sums[i, k + 1] = across * mass + product(values, profile[n0 + n1 + n2 :])
 
 
 @njit(cache=True, parallel=True)
-def row_products(density, given, shape, sums):
-    """Fill ``sums[row]`` with the sum of ``density given`` over a row."""
-    n0, n1, n2, n = shape
-    rows = n0 * n1 * n2
+def row_products(density, given, n, sums):
+    """Fill ``sums[row]`` with the sum of ``density given`` over a row of `n` cells."""
+    rows = sums.size
     blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
     for block in prange(blocks):
         for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
@@ -290,25 +292,28 @@ def row_products(density, given, shape, sums):
 
 
 @njit(cache=True, parallel=True)
-def amplitude_moments(density, amplitude, moments):
-    """Fill ``moments[r] = sum_i amplitude_i density[i, r]``."""
-    rest = moments.size
+def add_amplitude_moments(density, amplitude, rest, moments, begin, first, last):
+    """Add ``sum_i amplitude_i density[i, r]`` to the moments of the cells ``r`` from `begin` on.
+
+    `density` has `rest` cells for every amplitude; only those from `first` to `last` are seen.
+    """
     width = 1024
-    blocks = (rest + width - 1) // width
+    blocks = (moments.size + width - 1) // width
     for block in prange(blocks):
-        start, stop = block * width, min((block + 1) * width, rest)
-        part = moments[start:stop]
-        part[:] = 0.0
+        low = begin + block * width
+        high = min(low + width, begin + moments.size)
         for i in range(amplitude.size):
-            accumulate(part, amplitude[i], density[i * rest + start : i * rest + stop])
+            start, stop = max(i * rest + low, first), min(i * rest + high, last)
+            if start < stop:
+                r = start - i * rest - begin
+                accumulate(moments[r : r + stop - start], amplitude[i], density[start:stop])
 
 
 @njit(cache=True, parallel=True)
-def features_output(matrix, moments, partials):
-    """Fill ``partials[block] = moments_block . matrix_block`` for fixed blocks of rows."""
+def features_output(matrix, moments, partials, width):
+    """Fill ``partials[block] = moments_block . matrix_block`` for blocks of `width` rows."""
     rows = matrix.shape[0]
     blocks = partials.shape[0]
-    width = (rows + blocks - 1) // blocks
     for block in prange(blocks):
         part = partials[block]
         part[:] = 0.0

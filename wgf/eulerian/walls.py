@@ -1,5 +1,7 @@
 """What a box cuts off: the mass in the cells at its walls, and the flux that they hold back."""
 
+import functools
+
 import numpy as np
 
 
@@ -8,16 +10,17 @@ class Walls:
 
     Parameters
     ----------
-    mesh : Mesh
+    slab : Slab
+        The part of the mesh that this rank holds.
     mobility : sequence of float
         Factor of the velocity for every axis.
     """
 
-    def __init__(self, mesh, mobility):
-        self.shape = mesh.shape
+    def __init__(self, slab, mobility):
+        mesh, self.ranks = slab.mesh, slab.ranks
         self.volume = mesh.cell_volume
         self.sides = [
-            (k, name, float(factor) / axis.spacing**2)
+            (name, float(factor) / axis.spacing**2, [_side(slab, k, end) for end in (0, -1)])
             for k, (name, axis, factor) in enumerate(zip(mesh.names, mesh.axes, mobility))
             if not axis.periodic and factor > 0 and axis.cells > 1
         ]
@@ -28,7 +31,7 @@ class Walls:
         Parameters
         ----------
         values, potential : array of shape ``(cells,)``
-            Cell averages and first variation (that of the entropy left out).
+            Cell averages and first variation (that of the entropy left out) on the slab.
 
         Returns
         -------
@@ -36,17 +39,36 @@ class Walls:
             Mass in the cells at both walls, and the mass a unit of time that would leave through
             them: the outward velocity ``-mobility ∂F'`` of the last two cells times the density.
         """
-        values, potential = values.reshape(self.shape), potential.reshape(self.shape)
-        found = {}
-        for k, name, rate in self.sides:
-            mass = held = 0.0
-            for last, inner in ((0, 1), (-1, -2)):
-                rho = values.take(last, axis=k)
+        pairs = []
+        for _, _, sides in self.sides:
+            for last, inner, bounds in sides:
+                rho = values[last]
                 # empty cells of a fast diffusion have an infinite potential and nothing to lose
-                ends = [np.where(rho > 0, potential.take(i, axis=k), 0.0) for i in (inner, last)]
+                ends = [np.where(rho > 0, potential[cells], 0.0) for cells in (inner, last)]
                 speed = np.where(np.isfinite(ends[0]), ends[0] - ends[1], 0.0)
-                mass += float(rho.sum())
-                held += float(np.sum(rho * np.maximum(speed, 0.0)))
+                pairs += [(rho, bounds), (rho * np.maximum(speed, 0.0), bounds)]
+        sums = iter(self.ranks.sums(*pairs) if pairs else ())
+        found = {}
+        for name, rate, sides in self.sides:
+            mass = held = 0.0
+            for _ in sides:
+                mass += next(sums)
+                held += next(sums)
             found[f"wall_{name}"] = mass * self.volume
             found[f"blocked_{name}"] = held * rate * self.volume
         return found
+
+
+def _side(slab, axis, end):
+    """Return the own cells at one end of an axis, their inner neighbours and the bounds of all."""
+    shape = slab.shape[slab.axis :]
+    strides = [int(np.prod(shape[k + 1 :])) for k in range(len(shape))]
+    places = [np.arange(cells) * stride for cells, stride in zip(shape, strides)]
+    last = end % slab.mesh.shape[axis]
+    if axis == 0:
+        last -= slab.offset // slab.per_plane
+    places[axis] = np.array([last * strides[axis]])
+    cells = functools.reduce(np.add.outer, places).ravel()
+    cells = cells[(cells >= slab.own.start) & (cells < slab.own.stop)]
+    inner = cells + (strides[axis] if end == 0 else -strides[axis])
+    return cells, inner, slab.ranks.bounds_of(len(cells))

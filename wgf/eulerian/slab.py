@@ -1,0 +1,128 @@
+"""The part of a mesh that one rank works on: its own rows and the planes beside them."""
+
+import numpy as np
+
+from wgf import checks, parallel
+from wgf.eulerian import kernels
+
+# a limited reconstruction looks two cells ahead
+DEPTH = 2
+
+
+class Slab:
+    """Rows ``first … last`` of a mesh and the planes that hold them and their neighbours.
+
+    Rows are dealt out in the blocks of the kernels, so that sums over blocks are those of a single
+    process. The arrays of a rank hold whole planes of the slowest axis: those of its own rows and
+    `DEPTH` on either side, which belong to others and are copied from them. One process holds the
+    mesh and nothing else.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    ranks : Serial or Ranks, optional
+        One process by default.
+
+    Attributes
+    ----------
+    shape : tuple of four ints
+        Of the arrays of this rank, missing axes in front.
+    periodic : tuple of four bools
+        Axes along which these arrays are wrapped.
+    first, last : int
+        The own rows, counted in these arrays.
+    own : slice
+        The own cells in these arrays.
+    cells, rows, blocks : array
+        Bounds of what the ranks own: cells, rows, blocks of rows.
+
+    Raises
+    ------
+    InputError
+        For more ranks than blocks of rows.
+    """
+
+    def __init__(self, mesh, ranks=None):
+        self.ranks = ranks = parallel.Serial() if ranks is None else ranks
+        self.mesh = mesh
+        missing = 4 - mesh.dimension
+        shape = (1,) * missing + mesh.shape
+        periodic = (False,) * missing + tuple(bool(p) for p in mesh.periodic)
+        self.axis, n = missing, shape[3]
+        rows = mesh.cells // n
+        blocks = kernels.blocks_of(rows)
+        if ranks.size > blocks:
+            raise checks.InputError(
+                f"mpi: {ranks.size} ranks for {blocks} blocks of {kernels.ROWS_PER_BLOCK} rows of "
+                f"cells ({' × '.join(map(str, mesh.shape))}), start at most {blocks} or refine the "
+                "mesh"
+            )
+        self.rows = parallel.split(rows, kernels.ROWS_PER_BLOCK, ranks.size)
+        self.blocks = -(-self.rows // kernels.ROWS_PER_BLOCK)
+        self.cells = self.rows * n
+        self.per_plane = rows // shape[self.axis] if ranks.size > 1 else 1
+        self.wraps = periodic[self.axis]
+        low, high = self._planes(ranks.rank)
+        self.planes = np.arange(low, high) % mesh.shape[0]
+        self.shape = (*shape[: self.axis], high - low, *shape[self.axis + 1 :])
+        self.periodic = periodic
+        if ranks.size > 1:
+            self.periodic = (*periodic[: self.axis], False, *periodic[self.axis + 1 :])
+        self.offset = low * self.per_plane
+        self.first = int(self.rows[ranks.rank]) - self.offset
+        self.last = int(self.rows[ranks.rank + 1]) - self.offset
+        self.own = slice(self.first * n, self.last * n)
+        self.wanted = [[piece[:3] for piece in self._wanted(r)] for r in range(ranks.size)]
+        # the own cells lie where they belong
+        beside = [[piece for piece in self._wanted(r) if not piece[3]] for r in range(ranks.size)]
+        self.beside = ranks.exchange(self.cells, [[piece[:3] for piece in p] for p in beside])
+
+    def _planes(self, rank):
+        """Return the planes that a rank holds, below 0 and above `count` those of a period."""
+        count = self.mesh.shape[0]
+        if self.ranks.size == 1:
+            return 0, count
+        low = int(self.rows[rank]) // self.per_plane - DEPTH
+        high = -(-int(self.rows[rank + 1]) // self.per_plane) + DEPTH
+        return (low, high) if self.wraps else (max(low, 0), min(high, count))
+
+    def _wanted(self, rank):
+        """Return the cells that a rank holds as pieces ``(low, high, place, own)``."""
+        total = self.mesh.cells
+        plane = total // self.mesh.shape[0]
+        low, high = (edge * plane for edge in self._planes(rank))
+        cuts = {low, high, int(self.cells[rank]), int(self.cells[rank + 1])}
+        cuts |= {turn * total for turn in range(low // total, high // total + 1)}
+        cuts = sorted(cut for cut in cuts if low <= cut <= high)
+        begin = self.cells[rank]
+        return [(a % total, a % total + b - a, a - low, a == begin) for a, b in zip(cuts, cuts[1:])]
+
+    def along(self, values):
+        """Return those of the numbers along the slowest axis that this rank holds."""
+        return values if self.ranks.size == 1 else values[self.planes]
+
+    def part(self, whole):
+        """Return the part of an array over all cells that this rank holds (a copy)."""
+        return np.ascontiguousarray(whole.reshape(self.mesh.shape[0], -1)[self.planes]).ravel()
+
+    def renew(self, values):
+        """Copy the cells beside the own ones from the ranks that own them."""
+        return self.beside.fill(values[self.own], values)
+
+    def whole(self, values):
+        """Return the array over all cells on every rank."""
+        if self.ranks.size == 1:
+            return values
+        everywhere, self.ranks.everywhere = self.ranks.everywhere, True
+        try:
+            return self.ranks.gather(values[self.own], self.cells)
+        finally:
+            self.ranks.everywhere = everywhere
+
+    def gathered(self, values):
+        """Return a copy of the array over all cells where snapshots are kept, None elsewhere."""
+        return self.ranks.gather(values[self.own], self.cells)
+
+    def sum(self, own):
+        """Return the sum over all cells, given the numbers at the own ones."""
+        return self.ranks.sums((own, self.cells))[0]

@@ -1,0 +1,368 @@
+"""Work divided among the ranks of an MPI run, with the sums and the bits of a single process.
+
+What is divided is a sequence, cut into one run of entries a rank by *bounds*, the ``size + 1``
+positions of the cuts. A sum over all entries is made in the very order in which NumPy makes it in
+one process: by halves down to 128 entries for one column, row after row for several. `Serial` and
+`Ranks` offer the same; `world` returns the one that this process belongs to.
+"""
+
+import functools
+import os
+import sys
+import time
+
+import numpy as np
+
+from wgf import checks
+
+# what starts processes tells them so: MPICH and Intel MPI, Open MPI, Slurm
+LAUNCHERS = (
+    ("PMI_SIZE", "PMI_RANK"),
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+)
+# numpy adds so many entries without halving
+LEAF = 128
+# a running sum is handed on in so many pieces, so that ranks work on different pieces at once
+CHUNKS = 16
+
+
+def launched():
+    """Return ``(rank, size)`` as the launcher tells them, ``(0, 1)`` without one."""
+    for size, rank in LAUNCHERS:
+        if os.environ.get(size, "1") != "1":
+            return int(os.environ.get(rank, 0)), int(os.environ[size])
+    return 0, 1
+
+
+if launched()[1] > 1:
+    # ranks share the cores: one thread each unless the user says otherwise, before numba is loaded
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
+
+@functools.cache
+def world():
+    """Return the ranks that this process was started with, `Serial` for one.
+
+    Raises
+    ------
+    InputError
+        If processes were started by MPI and mpi4py or the MPI library cannot be loaded.
+    """
+    if launched()[1] == 1 and "mpi4py.MPI" not in sys.modules:
+        return Serial()
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        what = "mpi4py is not installed" if isinstance(error, ImportError) else "no MPI library"
+        raise checks.InputError(
+            f"mpi: started on several ranks but {what} ({' '.join(str(error).split())}), "
+            "do pip install 'wgf[mpi]'"
+        ) from None
+    return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else Serial()
+
+
+def yield_to_first():
+    """Give rank 0 the time to tell of an error that all ranks met, and to end them all."""
+    if launched()[0] > 0:
+        time.sleep(1.0)
+
+
+def split(entries, block, size):
+    """Return bounds that cut `entries` between blocks of fixed length, as evenly as they allow."""
+    blocks = -(-entries // block)
+    return np.minimum(np.arange(size + 1) * blocks // size * block, entries)
+
+
+class Serial:
+    """One process: everything is its own."""
+
+    rank, size = 0, 1
+    everywhere = True
+
+    def sums(self, *pairs):
+        """Return the sum of every divided array, given as ``(own entries, bounds)``."""
+        return [float(np.sum(values)) for values, _ in pairs]
+
+    def column_sums(self, rows, bounds):
+        """Return the sum of all rows, of which `rows` of shape ``(own, columns)`` are its own."""
+        return rows.sum(axis=0)
+
+    def largest(self, value):
+        """Return the largest of one number a rank, NaN if there is one."""
+        return value
+
+    def bounds_of(self, count):
+        """Return the bounds of a sequence of which this rank owns `count` entries."""
+        return np.array([0, count])
+
+    def accumulate(self, result, add):
+        """Sum vectors in the order of the ranks; the sum is left in `result` on the last rank.
+
+        ``add(chunk)`` adds the own contribution to ``result[chunk]``.
+        """
+        result[:] = 0.0
+        add(slice(0, len(result)))
+
+    def exchange(self, bounds, wanted):
+        """Return an `Exchange` of a divided array; see there."""
+        return Exchange(self, bounds, wanted)
+
+    def gather(self, values, bounds):
+        """Return the whole array on rank 0 (on all if `everywhere`), None elsewhere."""
+        return values.copy()
+
+    def share(self, value):
+        """Return the `value` of rank 0."""
+        return value
+
+    def on_first(self, work):
+        """Do `work` on rank 0 alone and return its result; all ranks raise what it raises."""
+        return work()
+
+    def _swap(self, sends, receives):
+        """Exchange messages, given as ``(rank, array)``."""
+
+
+class Ranks(Serial):
+    """The ranks of an MPI communicator.
+
+    Attributes
+    ----------
+    everywhere : bool
+        Whether every rank keeps the snapshots of a run, or rank 0 alone.
+    sent : dict of int
+        Bytes of numbers and messages that this rank has sent so far, by kind.
+    """
+
+    def __init__(self, communicator):
+        self.communicator = communicator
+        self.rank, self.size = communicator.rank, communicator.size
+        self.everywhere = True
+        self.sent = {}
+
+    def _count(self, kind, size, messages=1):
+        bytes_, count = self.sent.get(kind, (0, 0))
+        self.sent[kind] = (bytes_ + size, count + messages)
+
+    def sums(self, *pairs):
+        bounds = [tuple(map(int, cuts)) for _, cuts in pairs]
+        parts = []
+        for (values, _), cuts in zip(pairs, bounds):
+            begin = cuts[self.rank]
+            for low, high, inside in _nodes(cuts, self.rank):
+                part = values[low - begin : high - begin]
+                parts.append(np.array([np.sum(part)]) if inside else part)
+        parts = np.concatenate([np.zeros(0), *parts])
+        counts = [sum(_length(cuts, rank) for cuts in bounds) for rank in range(self.size)]
+        found = self._gathered(parts, counts)
+        totals = np.empty(len(pairs))
+        if self.rank == 0:
+            ends = np.cumsum([0, *counts])
+            heads = [int(end) for end in ends[:-1]]
+            for k, cuts in enumerate(bounds):
+                pieces = []
+                for rank in range(self.size):
+                    length = _length(cuts, rank)
+                    pieces.append(found[heads[rank] : heads[rank] + length])
+                    heads[rank] += length
+                totals[k] = _total(cuts, np.concatenate(pieces))
+        self._broadcast(totals, 0)
+        return [float(total) for total in totals]
+
+    def _gathered(self, values, counts):
+        """Return the entries of all ranks in their order on rank 0."""
+        found = np.empty(sum(counts)) if self.rank == 0 else None
+        self.communicator.Gatherv(values, (found, counts) if self.rank == 0 else None)
+        if self.rank > 0:
+            self._count("sums", values.nbytes)
+        return found
+
+    def _broadcast(self, values, root):
+        self.communicator.Bcast(values, root)
+        if self.rank == root:
+            self._count("sums", values.nbytes * (self.size - 1), self.size - 1)
+
+    def column_sums(self, rows, bounds):
+        if rows.shape[1] == 1:
+            return np.array(self.sums((rows[:, 0], bounds)))
+        result = np.empty(rows.shape[1])
+        if self.rank > 0:
+            self.communicator.Recv(result, self.rank - 1)
+            rows = np.concatenate([result[None, :], rows])
+        result = rows.sum(axis=0)
+        last = self.size - 1
+        if self.rank < last:
+            self.communicator.Send(result, self.rank + 1)
+            self._count("sums", result.nbytes)
+        self._broadcast(result, last)
+        return result
+
+    def largest(self, value):
+        found = np.empty(self.size)
+        self.communicator.Allgather(np.array([value], dtype=float), found)
+        self._count("sums", 8 * (self.size - 1), self.size - 1)
+        return float(found.max())
+
+    def bounds_of(self, count):
+        return np.cumsum([0, *self.communicator.allgather(int(count))])
+
+    def accumulate(self, result, add):
+        requests = []
+        width = max(1, -(-len(result) // CHUNKS))
+        for start in range(0, len(result), width):
+            chunk = slice(start, min(start + width, len(result)))
+            if self.rank > 0:
+                self.communicator.Recv(result[chunk], self.rank - 1)
+            else:
+                result[chunk] = 0.0
+            add(chunk)
+            if self.rank < self.size - 1:
+                requests.append(self.communicator.Isend(result[chunk], self.rank + 1))
+                self._count("moments", result[chunk].nbytes)
+        for request in requests:
+            request.Wait()
+
+    def gather(self, values, bounds):
+        counts = np.diff(bounds)
+        whole = None
+        if self.rank == 0 or self.everywhere:
+            whole = np.empty(int(bounds[-1]))
+        values = np.ascontiguousarray(values)
+        if self.everywhere:
+            self.communicator.Allgatherv(values, (whole, counts))
+        else:
+            self.communicator.Gatherv(values, (whole, counts) if self.rank == 0 else None)
+        self._count("snapshots", values.nbytes)
+        return whole
+
+    def share(self, value):
+        return self.communicator.bcast(value, 0)
+
+    def on_first(self, work):
+        result = error = None
+        if self.rank == 0:
+            try:
+                result = work()
+            except Exception as caught:
+                error = caught
+        error = self.share(error)
+        if error is not None:
+            raise error
+        return result
+
+    def _swap(self, sends, receives):
+        requests = [self.communicator.Irecv(array, rank) for rank, array in receives]
+        for rank, array in sends:
+            requests.append(self.communicator.Isend(array, rank))
+            self._count("cells", array.nbytes)
+        for request in requests:
+            request.Wait()
+
+
+class Exchange:
+    """Copies of parts of a divided array to the ranks that want them.
+
+    Parameters
+    ----------
+    parallel : Serial or Ranks
+    bounds : array
+        Of the divided array.
+    wanted : list
+        For every rank what it wants: a list of ``(low, high, place)``, entries ``low … high`` of
+        the whole array and where they go in its own result.
+    """
+
+    def __init__(self, parallel, bounds, wanted):
+        self.parallel = parallel
+        self.length = max((at + high - low for low, high, at in wanted[parallel.rank]), default=0)
+        me, bounds = parallel.rank, [int(b) for b in bounds]
+        self.copies, self.sends, self.receives = [], [], []
+        for low, high, at in wanted[me]:
+            for owner in range(parallel.size):
+                a, b = max(low, bounds[owner]), min(high, bounds[owner + 1])
+                if a >= b:
+                    continue
+                target = slice(at + a - low, at + b - low)
+                if owner == me:
+                    self.copies.append((slice(a - bounds[me], b - bounds[me]), target))
+                else:
+                    self.receives.append((owner, target))
+        for rank in range(parallel.size):
+            for low, high, _ in wanted[rank] if rank != me else ():
+                a, b = max(low, bounds[me]), min(high, bounds[me + 1])
+                if a < b:
+                    self.sends.append((rank, slice(a - bounds[me], b - bounds[me])))
+
+    def fill(self, own, result):
+        """Put what this rank wants into `result`, given its `own` entries."""
+        for source, target in self.copies:
+            result[target] = own[source]
+        sends = [(rank, own[source]) for rank, source in self.sends]
+        receives = [(rank, result[target]) for rank, target in self.receives]
+        self.parallel._swap(sends, receives)
+        return result
+
+    def fetch(self, own):
+        """Return what this rank wants, given its `own` entries, without a copy if it has it."""
+        if len(self.copies) == 1 and not self.sends and not self.receives:
+            return own[self.copies[0][0]]
+        return self.fill(own, np.empty(self.length))
+
+
+def _halves(low, high):
+    """Return where numpy cuts a sum over ``low … high``."""
+    half = (high - low) // 2
+    return low + half - half % 8
+
+
+@functools.lru_cache(maxsize=4096)
+def _nodes(bounds, rank):
+    """Return what `rank` knows of numpy's sum over all entries, as ``(low, high, inside)``.
+
+    The sums over the largest parts that lie on this rank, and the single entries of parts that
+    are shared with others and too short to be halved.
+    """
+    mine, found = (bounds[rank], bounds[rank + 1]), []
+    pending = [(0, bounds[-1])]
+    while pending:
+        low, high = pending.pop()
+        if low >= mine[1] or high <= mine[0]:
+            continue
+        if mine[0] <= low and high <= mine[1]:
+            found.append((low, high, True))
+        elif high - low <= LEAF:
+            found.append((max(low, mine[0]), min(high, mine[1]), False))
+        else:
+            middle = _halves(low, high)
+            pending += [(middle, high), (low, middle)]
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _length(bounds, rank):
+    """Return how many numbers `rank` has to give for a sum."""
+    return sum(1 if inside else high - low for low, high, inside in _nodes(bounds, rank))
+
+
+def _total(bounds, numbers):
+    """Return numpy's sum over all entries from what all ranks know of it."""
+    numbers, place = np.asarray(numbers), 0
+    cuts = sorted(set(bounds[1:-1]))
+
+    def shared(low, high):
+        return any(low < cut < high for cut in cuts)
+
+    def add(low, high):
+        nonlocal place
+        if not shared(low, high):
+            place += 1
+            return numbers[place - 1]
+        if high - low <= LEAF:
+            place += high - low
+            return np.sum(numbers[place - (high - low) : place])
+        middle = _halves(low, high)
+        left = add(low, middle)
+        return left + add(middle, high)
+
+    return add(0, bounds[-1]) if bounds[-1] else 0.0
