@@ -13,7 +13,7 @@ import pathlib
 import sys
 import warnings
 
-from wgf import __version__, checks, runner
+from wgf import __version__, checks, parallel, runner
 
 METHODS = ("mesh", "particles", "both")
 
@@ -79,7 +79,8 @@ def _status(setup, argv):
 
 
 def _complain(message, code):
-    print(f"wgf: error: {' '.join(str(message).split())}", file=sys.stderr)
+    if parallel.speaks():
+        print(f"wgf: error: {' '.join(str(message).split())}", file=sys.stderr)
     return code
 
 

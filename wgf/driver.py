@@ -1,10 +1,11 @@
 """The one driver: a flow, a start, a method, and what to keep of the run."""
 
+import functools
 import warnings
 
 import numpy as np
 
-from wgf import checks
+from wgf import checks, parallel
 from wgf.flows import FisherRao, GradientFlow
 from wgf.measure import Density, Particles
 from wgf.progress import reporter
@@ -132,7 +133,14 @@ def solve(
         For bad input, before anything is written.
     NumericalError
         For NaN or a step that shrinks to nothing; snapshots written before are kept.
+
+    Notes
+    -----
+    Under MPI all ranks call this with the same arguments and share the work; the numbers are
+    those of one process, to the bit. Rank 0 alone writes, shows progress and heeds `stop`. Every
+    rank returns the whole solution; with `save` its snapshots are read from the disk.
     """
+    ranks = parallel.world()
     still = None
     if isinstance(until, str) and until == "stationary":
         if every is not None or at is not None:
@@ -157,6 +165,8 @@ def solve(
             f"resume: save={save!r} and overwrite={overwrite} do not go with it, give the "
             "directory of the run to continue"
         )
+    # a condition on the state itself needs the state
+    ranks.everywhere = ranks.size == 1 or save is None or hasattr(stop, "state")
     # an overflow shows in the objective, which is told in a sentence
     with np.errstate(all="ignore"):
         if hasattr(stop, "prepare"):
@@ -178,12 +188,14 @@ def solve(
     keep = _Keeper(flow, start, method, save, overwrite, resume)
     if resume:
         stepper = keep.continued(stepper, method, flow)
-    report = reporter(times[-1]) if progress is True else progress
+    # the others hear of rank 0 only
+    report = None if ranks.rank > 0 else reporter(times[-1]) if progress is True else progress
     return _run(flow, stepper, times, keep, stop, report or (lambda row: None), still)
 
 
 def _run(flow, stepper, times, keep, stop, report, still=None):
     look = getattr(stop, "state", lambda steps, stepper, flow: False)
+    ranks = parallel.world()
     with keep:
         if keep.steps < 0:
             keep.row(stepper.row)
@@ -200,16 +212,16 @@ def _run(flow, stepper, times, keep, stop, report, still=None):
                     stepper.time = row["t"] = float(target)
                 keep.row(row)
                 report(row)
-                if stop is not None and (stop(row) or look(keep.steps, stepper, flow)):
+                if stop is not None and (
+                    ranks.share(stop(row)) or ranks.share(look(keep.steps, stepper, flow))
+                ):
                     keep.snapshot(stepper)
                     keep.solution.status = "stopped"
-                    warn_of_walls(keep.solution)
                     return keep.solution
                 if still is not None and still(row):
                     break
             keep.snapshot(stepper)
         keep.solution.status = "done"
-    warn_of_walls(keep.solution)
     return keep.solution
 
 
@@ -230,7 +242,7 @@ def warn_of_walls(solution):
                 f"box: {share.max():.2g} of the mass reached the walls of {name}, which held back "
                 f"up to {held:.2g} a unit of time, enlarge the axis",
                 checks.BoxWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
 
 
@@ -253,8 +265,27 @@ class _Stationary:
         return small and row.get("gap", 0.0) <= self.gap * size
 
 
+class _Stored:
+    """The snapshots of a run that rank 0 wrote, read when they are asked for."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @functools.cached_property
+    def _snapshots(self):
+        from wgf.store import open_run
+
+        return open_run(self.path).snapshots
+
+    def __len__(self):
+        return len(self._snapshots)
+
+    def __getitem__(self, index):
+        return self._snapshots[index]
+
+
 class _Keeper:
-    """Collects rows and snapshots in memory and, if asked, on disk."""
+    """Collects rows and snapshots in memory and, if asked, on disk: rank 0 writes."""
 
     def __init__(self, flow, start, method, save, overwrite, resume):
         names = flow.functional.axis_names(start)
@@ -274,16 +305,20 @@ class _Keeper:
         self.steps = -1
         self.last = None
         self.writer = None
+        self.path = save
+        self.ranks = parallel.world()
         if save is not None:
             from wgf.store import Writer
 
-            self.writer = Writer(
-                save,
-                problem=problem,
-                target=target,
-                abscissa=abscissa,
-                overwrite=overwrite,
-                resume=resume,
+            self.writer = self.ranks.on_first(
+                lambda: Writer(
+                    save,
+                    problem=problem,
+                    target=target,
+                    abscissa=abscissa,
+                    overwrite=overwrite,
+                    resume=resume,
+                )
             )
 
     def continued(self, stepper, method, flow):
@@ -293,10 +328,10 @@ class _Keeper:
         """
         from wgf.store import open_run
 
-        if not self.writer.entries:
+        if not self.ranks.on_first(lambda: self.writer.entries, everywhere=True):
             return stepper
         try:
-            run = open_run(self.writer.path)
+            run = open_run(self.path)
             for key, value in self.solution.problem.items():
                 if run.problem.get(key) != value:
                     raise checks.InputError(
@@ -306,20 +341,26 @@ class _Keeper:
             stepper = method.prepare(flow, run.final)
             stepper.restore(run.restart())
         except KeyError as error:
-            self.writer.release()
+            self._release()
             raise checks.InputError(
                 f"resume: the last snapshot of {run.path} does not hold {error}, which this "
                 "method needs to go on, run again"
             ) from None
         except BaseException:
-            self.writer.release()
+            self._release()
             raise
         solution = self.solution
         solution.times, solution.outputs = run.times, run.outputs
-        solution.snapshots, solution.diagnostics = list(run.snapshots), run.diagnostics
+        solution.diagnostics = run.diagnostics
+        if self.ranks.everywhere:
+            solution.snapshots = list(run.snapshots)
         self.steps = len(run.diagnostics["t"]) - 1
         self.last = {name: float(column[-1]) for name, column in run.diagnostics.items()}
         return stepper
+
+    def _release(self):
+        if self.writer is not None:
+            self.writer.release()
 
     def row(self, row):
         """Keep a row after adding the residual of the energy identity up to it."""
@@ -336,17 +377,29 @@ class _Keeper:
     def snapshot(self, stepper):
         measure, output = stepper.measure, stepper.output
         output = None if output is None else np.array(output)
-        if self.writer is not None:
-            self.writer.write(
-                self.steps, stepper.time, measure, output, self.rows, stepper.restart()
+        if self.path is not None:
+            restart = stepper.restart()
+            self.ranks.on_first(
+                lambda: self.writer.write(
+                    self.steps, stepper.time, measure, output, self.rows, restart
+                )
             )
         self.solution.append(stepper.time, measure, output, self.rows)
+        if not self.ranks.everywhere:
+            self.solution.snapshots = []
         self.rows = {}
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        if self.writer is not None:
-            self.writer.close("failed" if kind else self.solution.status)
+        if kind is not None and self.writer is not None:
+            self.writer.close("failed")
+        elif kind is None:
+            if self.path is not None:
+                self.ranks.on_first(lambda: self.writer.close(self.solution.status))
+            if not self.ranks.everywhere:
+                self.solution.snapshots = _Stored(self.path)
+            if self.ranks.rank == 0:
+                warn_of_walls(self.solution)
         return False

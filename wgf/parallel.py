@@ -62,10 +62,21 @@ def world():
     return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else Serial()
 
 
-def yield_to_first():
-    """Give rank 0 the time to tell of an error that all ranks met, and to end them all."""
-    if launched()[0] > 0:
+def speaks():
+    """Return whether this rank is to tell of the error it met.
+
+    Most errors are met by all ranks. Rank 0 tells and ends them all; the others wait a second for
+    that, and speak if they are still there.
+    """
+    rank = launched()[0]
+    try:
+        world()
+    except checks.InputError:
+        # no rank can end the others, but all lack the same
+        return rank == 0
+    if rank > 0:
         time.sleep(1.0)
+    return True
 
 
 def split(entries, block, size):
@@ -116,8 +127,11 @@ class Serial:
         """Return the `value` of rank 0."""
         return value
 
-    def on_first(self, work):
-        """Do `work` on rank 0 alone and return its result; all ranks raise what it raises."""
+    def on_first(self, work, everywhere=False):
+        """Do `work` on rank 0 alone and return its result there or everywhere.
+
+        All ranks raise what it raises.
+        """
         return work()
 
     def _swap(self, sends, receives):
@@ -239,7 +253,7 @@ class Ranks(Serial):
     def share(self, value):
         return self.communicator.bcast(value, 0)
 
-    def on_first(self, work):
+    def on_first(self, work, everywhere=False):
         result = error = None
         if self.rank == 0:
             try:
@@ -249,7 +263,7 @@ class Ranks(Serial):
         error = self.share(error)
         if error is not None:
             raise error
-        return result
+        return self.share(result) if everywhere else result
 
     def _swap(self, sends, receives):
         requests = [self.communicator.Irecv(array, rank) for rank, array in receives]

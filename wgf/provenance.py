@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 
-from wgf import __version__
+from wgf import __version__, parallel
 
 
 def provenance():
@@ -18,7 +18,7 @@ def provenance():
     found |= {
         "platform": platform.platform(),
         "threads": int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1),
-        "ranks": 1,
+        "ranks": parallel.world().size,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     try:

@@ -16,7 +16,7 @@ import signal
 import sys
 from types import SimpleNamespace
 
-from wgf import checks
+from wgf import checks, parallel
 from wgf.progress import reporter
 
 KEYS = ("flow", "start", "until", "every", "at", "methods", "particles", "report")
@@ -215,7 +215,8 @@ def run(setup, values, settings):
     sides = SIDES[settings.method]
     paths, figure = prepare_out(settings.out, sides, settings.overwrite)
     system, begin, chosen = prepare(setup, values, settings)
-    figure.unlink(missing_ok=True)
+    # every rank has looked before rank 0 writes
+    parallel.world().on_first(lambda: figure.unlink(missing_ok=True))
     note = _options_note(setup, values, settings)
 
     def remember():
@@ -336,7 +337,9 @@ def _run_sides(system, begin, chosen, paths, figure, settings, remember):
             solutions[side] = _solve(
                 system, side, start, chosen[side], paths[side], settings, signals, remember
             )
-    _conclude(system, solutions, paths, figure if settings.plot else None)
+    parallel.world().on_first(
+        lambda: _conclude(system, solutions, paths, figure if settings.plot else None)
+    )
 
 
 def _solve(system, side, start, method, save, settings, signals, remember):
@@ -363,7 +366,7 @@ def _solve(system, side, start, method, save, settings, signals, remember):
             method=method,
             save=save,
             overwrite=settings.overwrite,
-            resume=not settings.overwrite and _is_run(save),
+            resume=not settings.overwrite and parallel.world().share(_is_run(save)),
             stop=lambda row: signals.number is not None,
             progress=progress,
         )
@@ -374,9 +377,10 @@ def _solve(system, side, start, method, save, settings, signals, remember):
     finally:
         if show is not None:
             show.close()
-    if signals.number is not None and solution.status == "stopped":
+    number = parallel.world().share(signals.number)
+    if number is not None and solution.status == "stopped":
         raise Stopped(
-            signals.number,
+            number,
             f"{side}: stopped at t={solution.times[-1]:g} of {system.until:g}, "
             f"last snapshot {_last_snapshot(save)}",
         )

@@ -5,6 +5,8 @@ variation ``xi_j`` of that discrete functional the upwind scheme dissipates it e
 (Carrillo, Chertock & Huang 2015).
 """
 
+import itertools
+
 import numpy as np
 
 from wgf import checks
@@ -148,7 +150,7 @@ class _Share:
         self.count = int(self.blocks[ranks.rank + 1] - self.blocks[ranks.rank])
         bounds = [min(start + int(block) * self.width, stop) for block in self.blocks]
         self.low, self.high = bounds[ranks.rank], bounds[ranks.rank + 1]
-        wanted = [[(low, high, 0)] for low, high in zip(bounds, bounds[1:])]
+        wanted = [[(low, high, 0)] for low, high in itertools.pairwise(bounds)]
         if operator.features.amplitude:
             owners = np.array([0] * ranks.size + [operator.rows])
             cells = [[(start, stop, start)]] * ranks.size

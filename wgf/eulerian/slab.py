@@ -1,5 +1,7 @@
 """The part of a mesh that one rank works on: its own rows and the planes beside them."""
 
+import itertools
+
 import numpy as np
 
 from wgf import checks, parallel
@@ -95,7 +97,8 @@ class Slab:
         cuts |= {turn * total for turn in range(low // total, high // total + 1)}
         cuts = sorted(cut for cut in cuts if low <= cut <= high)
         begin = self.cells[rank]
-        return [(a % total, a % total + b - a, a - low, a == begin) for a, b in zip(cuts, cuts[1:])]
+        pairs = itertools.pairwise(cuts)
+        return [(a % total, a % total + b - a, a - low, a == begin) for a, b in pairs]
 
     def along(self, values):
         """Return those of the numbers along the slowest axis that this rank holds."""

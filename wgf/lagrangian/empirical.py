@@ -6,7 +6,7 @@ inputs of many coordinates these are matrix products and the better choice.
 
 import numpy as np
 
-from wgf import checks
+from wgf import checks, parallel
 from wgf.features import Filter, Neurons
 from wgf.functional import least_norm
 from wgf.lagrangian import kernels
@@ -54,9 +54,13 @@ def _one_by_one(work, blocks):
 
 
 class _Fused:
-    """Products by a pair of kernels; `arguments` go first, `order` sorts the samples."""
+    """Products by a pair of kernels; `arguments` go first, `order` sorts the samples.
 
-    def __init__(self, features, output, gradient, arguments, order=None, scale=1.0):
+    `share` says which of the particles are those of this rank.
+    """
+
+    def __init__(self, share, features, output, gradient, arguments, order=None, scale=1.0):
+        self.share = share
         self.size = features.size
         self.kernels = output, gradient
         self.arguments = arguments
@@ -67,7 +71,8 @@ class _Fused:
         partials = np.empty((kernels.blocks_of(len(points)), self.size))
         self.kernels[0](*self.arguments, points, weights, partials)
         result = np.empty(self.size)
-        result[self.order] = partials.sum(axis=0) * self.scale
+        total = self.share.ranks.column_sums(partials, self.share.blocks)
+        result[self.order] = total * self.scale
         return result
 
     def gradient(self, points, residual):
@@ -76,18 +81,73 @@ class _Fused:
         return result
 
 
-def feature_products(features):
+class Share:
+    """The particles of one rank: whole blocks of the kernels, so that the sums are the same.
+
+    Parameters
+    ----------
+    particles : int
+    ranks : Serial or Ranks, optional
+        One process by default.
+
+    Raises
+    ------
+    InputError
+        For more ranks than blocks of particles.
+    """
+
+    def __init__(self, particles, ranks=None):
+        self.ranks = ranks = parallel.Serial() if ranks is None else ranks
+        blocks = kernels.blocks_of(particles)
+        if ranks.size > blocks:
+            raise checks.InputError(
+                f"mpi: {ranks.size} ranks for {blocks} blocks of {kernels.PARTICLES_PER_BLOCK} "
+                f"particles, start at most {blocks} or take more particles"
+            )
+        self.bounds = parallel.split(particles, kernels.PARTICLES_PER_BLOCK, ranks.size)
+        self.blocks = -(-self.bounds // kernels.PARTICLES_PER_BLOCK)
+        self.own = slice(*map(int, self.bounds[ranks.rank : ranks.rank + 2]))
+
+    def sum(self, values):
+        """Return the sum over all particles, given one number for each of its own."""
+        return self.ranks.sums((values, self.bounds))[0]
+
+    def largest(self, values):
+        """Return the largest number of all particles."""
+        return self.ranks.largest(float(np.max(values)))
+
+    def gathered(self, values):
+        """Return the rows of all particles where snapshots are kept, None elsewhere."""
+        columns = values.shape[1]
+        whole = self.ranks.gather(values.ravel(), self.bounds * columns)
+        return None if whole is None else whole.reshape(-1, columns)
+
+
+def shared_by(flow):
+    """Return the ranks that share the particles: all, unless each has to do all of the work.
+
+    They do where pairs of particles act on each other and where features have no kernel.
+    """
+    for term in flow.functional.terms:
+        fused = term.composed and isinstance(feature_products(term.features, None), _Fused)
+        if not (fused or term.linear or term.local):
+            return parallel.Serial()
+    return parallel.world()
+
+
+def feature_products(features, share):
     """Return the fastest object with `output` and `gradient` for `features`."""
     if isinstance(features, Neurons) and features.inputs.shape[1] <= FUSED_INPUTS:
         code = {"relu": kernels.RELU, "tanh": kernels.TANH, "sigmoid": kernels.SIGMOID}
         columns = np.ascontiguousarray(features.inputs.T)
         arguments = (columns, code[features.activation], features.bias)
-        return _Fused(features, kernels.neuron_output, kernels.neuron_gradient, arguments)
+        return _Fused(share, features, kernels.neuron_output, kernels.neuron_gradient, arguments)
     if isinstance(features, Filter) and features.names == ("w", "x"):
         if hasattr(features, "order"):
             scale = np.full(features.size, np.sqrt(2.0))
             scale[0] = 1.0
             return _Fused(
+                share,
                 features,
                 kernels.dirichlet_output,
                 kernels.dirichlet_gradient,
@@ -97,6 +157,7 @@ def feature_products(features):
         samples = features.samples[:, 0]
         order = np.argsort(samples, kind="stable")
         return _Fused(
+            share,
             features,
             kernels.gaussian_output,
             kernels.gaussian_gradient,
@@ -113,16 +174,22 @@ class EmpiricalFunctional:
     ----------
     flow : GradientFlow
     start : Particles
+    ranks : Serial or Ranks, optional
+        Who shares the particles; all points and weights are those of this rank.
     """
 
-    def __init__(self, flow, start):
+    def __init__(self, flow, start, ranks=None):
         self.functional = flow.functional
         self.names = self.functional.axis_names(start)
-        self.weights = start.weights
+        self.share = Share(len(start.points), ranks)
+        self.all_weights = start.weights
+        self.weights = start.weights[self.share.own]
         self.domain = start.domain
         self.mobility = np.array(flow.mobilities(self.names))
         self.kink = self.functional.kink_strength(self.names)
-        self.products = [feature_products(risk.features) for risk in self.functional.risks]
+        self.products = [
+            feature_products(risk.features, self.share) for risk in self.functional.risks
+        ]
 
     def cloud(self, points):
         """Return points and weights as the terms read them."""
@@ -141,7 +208,7 @@ class EmpiricalFunctional:
             if term.composed:
                 found[name] = term.value_of(outputs[risks.index(term)])
             elif term.linear:
-                found[name] = float(np.sum(self.weights * term.potential(points, self.names)))
+                found[name] = self.share.sum(self.weights * term.potential(points, self.names))
             elif not term.local:
                 measure = measure or self.cloud(points)
                 found[name] = term.value_at(measure)
@@ -161,7 +228,7 @@ class EmpiricalFunctional:
     def dissipation(self, points, gradient):
         """Return ``∫ mobility |∇F'|^2 dmu`` with the least-norm element at kinks."""
         slope = least_norm(gradient, points, self.kink)
-        return float(np.sum(self.weights * (slope**2 @ self.mobility)))
+        return self.share.sum(self.weights * (slope**2 @ self.mobility))
 
     def prox(self, points, step):
         """Return the exact flow of the l1 penalties over a time `step`: a soft threshold."""
@@ -214,8 +281,8 @@ class ParticleStepper:
                     "wgf.Entropy and a wgf.Density for the rest"
                 )
         self.method = method
-        self.empirical = EmpiricalFunctional(flow, start)
-        self.points = self.empirical.confine(start.points)
+        self.empirical = EmpiricalFunctional(flow, start, shared_by(flow))
+        self.points = self.empirical.confine(start.points[self.empirical.share.own])
         self.time = 0.0
         self.step = None
         self._enter(0.0, None, 0)
@@ -230,7 +297,7 @@ class ParticleStepper:
         parts = empirical.parts(self.points, self.outputs)
         self.dissipation = empirical.dissipation(self.points, self.gradient)
         mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)
-        row = {"t": self.time, "dt": dt, "mass": float(empirical.weights.sum())}
+        row = {"t": self.time, "dt": dt, "mass": empirical.share.sum(empirical.weights)}
         row["objective"] = float(sum(parts.values()))
         row.update(parts)
         row.update(dissipation=mean, rejected=rejected)
@@ -240,12 +307,16 @@ class ParticleStepper:
         """Return a first step that moves no coordinate by more than a small share."""
         speed = np.abs(self.gradient * self.empirical.mobility)
         scale = self.method.tolerance ** (1.0 / (self.order + 1)) * (1.0 + np.abs(self.points))
-        return float(min(1.0, 1.0 / max(np.max(speed / scale), 1e-300)))
+        return float(min(1.0, 1.0 / max(self.empirical.share.largest(speed / scale), 1e-300)))
 
     @property
     def measure(self):
-        """The current particles (a copy)."""
-        return Particles(self.points.copy(), self.empirical.weights, domain=self.empirical.domain)
+        """The current particles (a copy), on ranks that keep no snapshots None."""
+        empirical = self.empirical
+        points = empirical.share.gathered(self.points)
+        if points is None:
+            return None
+        return Particles(points, empirical.all_weights, domain=empirical.domain)
 
     @property
     def output(self):

@@ -71,4 +71,4 @@ class _Stepper(AdaptiveStepper):
         inverse = np.divide(
             1.0, empirical.mobility, where=empirical.mobility > 0, out=np.zeros(vectors.shape[1])
         )
-        return float(np.sqrt(np.sum(empirical.weights * (vectors**2 @ inverse))))
+        return float(np.sqrt(empirical.share.sum(empirical.weights * (vectors**2 @ inverse))))

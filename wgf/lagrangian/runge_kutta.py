@@ -62,7 +62,7 @@ class AdaptiveStepper(ParticleStepper):
     def _error(self, difference, points):
         """Return the largest error of a coordinate in units of the tolerance."""
         scale = self.method.tolerance * (1.0 + np.abs(points))
-        return float(np.max(np.abs(difference) / scale))
+        return self.empirical.share.largest(np.abs(difference) / scale)
 
 
 class RungeKutta:

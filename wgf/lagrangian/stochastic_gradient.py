@@ -125,7 +125,7 @@ class _Stepper(ParticleStepper):
         """Make one step of length `dt` with a batch of its own."""
         empirical, points = self.empirical, self.points
         risk = self._draw()
-        products = feature_products(risk.features)
+        products = feature_products(risk.features, empirical.share)
         residual = risk.residual(products.output(points, empirical.weights))
         slope = products.gradient(points, residual)
         cloud = empirical.cloud(points) if self.others else None

@@ -1,0 +1,146 @@
+"""Small problems for runs on several ranks: ``python -m mpi4py mpi_problems.py ACTION …``.
+
+`all FILE` solves every problem, `begin RUN` and `go_on RUN` are the two halves of a stored run,
+`fail` raises on the last rank, `kill` kills it, `count FILE` notes the messages of a few steps.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+
+import wgf
+from wgf import parallel
+
+
+def cube(cells=(18, 17, 16)):
+    return wgf.Mesh(**{n: wgf.Axis(-2, 2, c) for n, c in zip(("a", "w1", "w2"), cells)})
+
+
+def regression(activation, samples=20):
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(samples, 2)), generator.normal(size=samples)
+    return wgf.Risk(wgf.Neurons(x, activation), wgf.Squared(y))
+
+
+def waves(points):
+    return np.cos(np.pi * points[:, 0] / 2) + points[:, 1] ** 2
+
+
+def problems():
+    """Yield ``(name, flow, start, until, method)``; 64 rows or 256 particles are one block."""
+    start = wgf.Density.normal(cube(), 0.1, 0.5)
+    strip = wgf.Mesh(x=wgf.Axis(-2, 2, 200, periodic=True), y=wgf.Axis(-2, 2, 24))
+    bump = wgf.Density.normal(strip, (1.9, 0.1), 0.4)
+    particles = start.sample(1100, 0)
+    relu, tanh = regression("relu"), regression("tanh")
+    penalised = tanh + wgf.L1(0.01, "a") + wgf.Ridge(0.1)
+    flow = wgf.GradientFlow
+    features = wgf.Risk(wgf.Features(np.tanh), wgf.Squared([0.3, -0.2]))
+    porous = wgf.PowerEntropy(0.02, 2.0) + wgf.Interaction(lambda z: np.sum(z**2, axis=1))
+    yield "order 2", flow(relu), start, 1.0, wgf.FiniteVolume()
+    yield (
+        "order 1",
+        flow(penalised),
+        start,
+        0.5,
+        wgf.FiniteVolume(1),
+    )
+    yield "period", flow(wgf.Potential(waves)), bump, 0.05, wgf.FiniteVolume()
+    yield "features", flow(features + wgf.Ridge(0.1)), bump, 0.1, wgf.FiniteVolume()
+    yield "porous", flow(porous), bump, 0.02, wgf.FiniteVolume()
+    yield "diffusion", flow(wgf.Entropy(0.1) + wgf.Ridge(1.0)), bump, 0.01, wgf.FiniteVolume()
+    implicit = relu + wgf.Entropy(0.01) + wgf.L1(0.1, "a")
+    yield "implicit", flow(implicit), start, 0.2, wgf.ImplicitFiniteVolume(0.1)
+    yield "implicit pairs", flow(porous), bump, 0.1, wgf.ImplicitFiniteVolume(0.05)
+    backward = wgf.ForwardBackward(0.05)
+    yield "forward-backward", flow(relu + wgf.L1(0.01, "a")), particles, 0.3, backward
+    yield "runge-kutta", flow(tanh + wgf.Ridge(0.01)), particles, 0.5, wgf.RungeKutta()
+    noise = tanh + wgf.Ridge(0.01) + wgf.Entropy(0.01)
+    yield "langevin", flow(noise), particles, 0.05, wgf.Langevin(0.02)
+    yield "sgd", flow(relu + wgf.L1(0.01)), particles, 0.5, wgf.StochasticGradient(0.05, 10)
+    yield "descent", flow(relu), particles, 0.3, wgf.GradientDescent(0.1)
+    spikes = wgf.Filter.dirichlet(3)
+    signs = dict(zip(spikes.names, (wgf.Axis(-2, 2, 2), wgf.Axis(0, 1, 64, periodic=True))))
+    copies = wgf.Density.uniform(wgf.Mesh(**signs))
+    F = wgf.Risk(spikes, wgf.Squared(np.linspace(-1, 1, 7))) + wgf.L1(0.1, spikes.names[0])
+    yield "growth", wgf.FisherRao(F), copies, 0.02, wgf.GrowthSplitting()
+    yield "conic", wgf.FisherRao(F), copies.sample(600, 0), 0.02, wgf.Conic()
+
+
+def digest(solution):
+    """Return a text that changes with any bit of a solution."""
+    found = hashlib.sha256()
+    for measure in solution.snapshots:
+        numbers = [getattr(measure, "values", measure.points), measure.weights]
+        found.update(b"".join(np.ascontiguousarray(array).tobytes() for array in numbers))
+    for name, column in sorted(solution.diagnostics.items()):
+        found.update(name.encode() + np.asarray(column).tobytes())
+    if solution.outputs is not None:
+        found.update(solution.outputs.tobytes())
+    return found.hexdigest()
+
+
+def solve_all():
+    return {
+        name: digest(wgf.solve(flow, start, until, method=method))
+        for name, flow, start, until, method in problems()
+    }
+
+
+def stored(path, until, resume):
+    flow = wgf.GradientFlow(regression("tanh") + wgf.L1(0.01))
+    start = wgf.Density.normal(cube(), 0.1, 0.5)
+    return wgf.solve(flow, start, until, at=[0.5], save=path, resume=resume)
+
+
+def count(cells):
+    """Return bytes and messages sent by kind in three steps without rejection."""
+    ranks = parallel.world()
+    start = wgf.Density.normal(cube((cells,) * 3), 0.1, 0.5)
+    stepper = wgf.FiniteVolume().prepare(wgf.GradientFlow(regression("relu")), start)
+    before = dict(ranks.sent)
+    for _ in range(3):
+        assert stepper.advance(1e-3)["rejected"] == 0
+    return {k: [(v - before.get(k, (0, 0))[i]) / 3 for i, v in enumerate(ranks.sent[k])]
+            for k in ranks.sent}  # fmt: skip
+
+
+def misbehave(how):
+    """Solve a problem whose potential fails on the last rank after a while."""
+    ranks, calls = parallel.world(), []
+
+    def stop(row):
+        calls.append(row)
+        if len(calls) == 3 and ranks.rank == ranks.size - 1:
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError("told once")
+        return False
+
+    start = wgf.Density.normal(cube(), 0.1, 0.5)
+    flow = wgf.GradientFlow(regression("relu"))
+    wgf.solve(flow, start, 1e3, every=1e-2, save=sys.argv[2], stop=stop)
+
+
+def main():
+    action, path = sys.argv[1:3]
+    note = None
+    if action == "all":
+        note = solve_all()
+    elif action == "count":
+        note = count(64)
+    elif action in ("begin", "go_on"):
+        note = digest(stored(path, 1.0 if action == "go_on" else 0.5, action == "go_on"))
+        path = f"{path}_{action}"
+    else:
+        misbehave(action)
+    with open(f"{path}.{parallel.world().rank}", "w") as file:
+        json.dump(note, file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Several ranks: the bits of one process, the messages of the model, and how runs end."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import mpi_problems
+import numpy as np
+import pytest
+
+import wgf
+from wgf import checks, parallel
+from wgf.eulerian.slab import Slab
+
+FOLDER = pathlib.Path(__file__).parent
+BESIDE = pathlib.Path(sys.executable).parent / "mpiexec"
+MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
+needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec")
+
+
+def launch(ranks, *arguments, timeout=300):
+    pytest.importorskip("mpi4py")
+    command = [MPIEXEC, "-n", str(ranks), sys.executable, "-m", "mpi4py", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, cwd=FOLDER.parent
+    )
+
+
+def notes(ranks, action, path, suffix=""):
+    done = launch(ranks, FOLDER / "mpi_problems.py", action, path)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(pathlib.Path(f"{path}{suffix}.{r}").read_text()) for r in range(ranks)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def serial():
+    return mpi_problems.solve_all()
+
+
+@needs_mpi
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_every_method_has_the_bits_of_one_process(ranks, serial, tmp_path):
+    for found in notes(ranks, "all", tmp_path / "note"):
+        assert found == serial
+
+
+@needs_mpi
+def test_a_run_goes_on_with_the_same_bits_on_another_number_of_ranks(tmp_path):
+    whole = mpi_problems.stored(tmp_path / "whole", 1.0, False)
+    notes(2, "begin", tmp_path / "run", "_begin")
+    for found in notes(3, "go_on", tmp_path / "run", "_go_on"):
+        assert found == mpi_problems.digest(whole)
+    stored = wgf.open_run(tmp_path / "run")
+    assert mpi_problems.digest(stored) == mpi_problems.digest(whole)
+    assert stored.provenance["ranks"] == 3
+
+
+@needs_mpi
+@pytest.mark.parametrize("how", ["fail", "kill"])
+def test_one_lost_rank_ends_all_and_leaves_the_snapshots(how, tmp_path):
+    # without an end this would last for minutes
+    done = launch(2, FOLDER / "mpi_problems.py", how, tmp_path / "run", timeout=60)
+    assert done.returncode != 0
+    if how == "fail":
+        assert done.stderr.count("RuntimeError: told once") == 1
+    # every snapshot is checked against its hash when it is read
+    assert all(
+        abs(density.mass - 1) < 1e-12 for density in wgf.open_run(tmp_path / "run").snapshots
+    )
+
+
+@needs_mpi
+def test_the_command_speaks_once(tmp_path):
+    script = FOLDER.parent / "solvers" / "relu_3d.py"
+    begin = ["-m", "wgf", "run", script, "--method", "mesh", "--no-plot", "--until", "0.5"]
+    done = launch(2, *begin, "--cells", "16", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("status      done") == 1
+    assert done.stderr.count("t=0 of 0.5") == 1
+    for options, message in (
+        (["--cells", "-3", "--out", tmp_path / "bad"], "axis cells: -3 is too small"),
+        (["--cells", "8", "--out", tmp_path / "few"], "2 ranks for 1 blocks of 64 rows"),
+        (["--cells", "16", "--out", tmp_path / "run"], "exists, choose another path"),
+    ):
+        done = launch(2, *begin, *options)
+        assert done.returncode == 2
+        assert done.stderr.count(message) == 1
+    assert not (tmp_path / "bad").exists() and not (tmp_path / "few").exists()
+
+
+def test_a_missing_library_is_told_with_the_remedy(monkeypatch):
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
+    parallel.world.cache_clear()
+    try:
+        with pytest.raises(checks.InputError, match=r"pip install 'wgf\[mpi\]'"):
+            parallel.world()
+    finally:
+        parallel.world.cache_clear()
+
+
+@pytest.mark.parametrize("entries", [1, 100, 129, 1000, 4097, 100003])
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_sums_over_ranks_are_those_of_numpy(entries, size):
+    generator = np.random.default_rng(entries)
+    values = generator.normal(size=entries) * 10.0 ** generator.integers(-9, 9, entries)
+    inner = np.sort(generator.integers(0, entries + 1, size - 1))
+    bounds = (0, *map(int, inner), entries)
+    numbers = []
+    for rank in range(size):
+        begin, count = bounds[rank], len(numbers)
+        for low, high, inside in parallel._nodes(bounds, rank):
+            part = values[low:high]
+            assert low >= begin
+            numbers.extend([np.sum(part)] if inside else part)
+        assert len(numbers) - count == parallel._length(bounds, rank)
+    assert parallel._total(bounds, numbers) == np.sum(values)
+
+
+@pytest.mark.parametrize("columns", [2, 3, 40])
+def test_numpy_adds_rows_one_after_the_other(columns):
+    rows = np.random.default_rng(columns).normal(size=(777, columns))
+    carried = np.concatenate([rows[:300].sum(axis=0)[None], rows[300:]]).sum(axis=0)
+    assert np.array_equal(carried, rows.sum(axis=0))
+
+
+class _Fake(parallel.Serial):
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("shape", [(200, 24), (18, 17, 16), (5, 40, 6, 7)])
+def test_a_slab_holds_its_planes_and_knows_whose_they_are(shape, periodic):
+    axes = {f"x{k}": wgf.Axis(0, 1, n, periodic=periodic) for k, n in enumerate(shape)}
+    mesh = wgf.Mesh(**axes)
+    whole = np.arange(float(mesh.cells))
+    for size in (2, 3):
+        slabs = [Slab(mesh, _Fake(rank, size)) for rank in range(size)]
+        owned = np.concatenate([slab.part(whole)[slab.own] for slab in slabs])
+        assert np.array_equal(owned, whole)
+        for rank, slab in enumerate(slabs):
+            assert slab.rows[rank] % 64 == 0
+            found = np.full(len(slab.part(whole)), np.nan)
+            found[slab.own] = slab.part(whole)[slab.own]
+            for owner, place in slab.beside.receives:
+                begin = int(slabs[owner].cells[owner])
+                sends = [s for r, s in slabs[owner].beside.sends if r == rank]
+                mine = [p for o, p in slab.beside.receives if o == owner]
+                source = sends[mine.index(place)]
+                found[place] = whole[begin + source.start : begin + source.stop]
+            for source, place in slab.beside.copies:
+                found[place] = owned[slab.cells[rank] :][source]
+            assert np.array_equal(found, slab.part(whole))
