@@ -54,13 +54,11 @@ def _one_by_one(work, blocks):
 
 
 class _Fused:
-    """Products by a pair of kernels; `arguments` go first, `order` sorts the samples.
-
-    `share` says which of the particles are those of this rank.
-    """
+    """Products by a pair of kernels; `arguments` go first, `order` sorts the samples."""
 
     def __init__(self, share, features, output, gradient, arguments, order=None, scale=1.0):
         self.share = share
+        self.ranks = parallel.Serial() if share is None else share.ranks
         self.size = features.size
         self.kernels = output, gradient
         self.arguments = arguments
@@ -71,7 +69,8 @@ class _Fused:
         partials = np.empty((kernels.blocks_of(len(points)), self.size))
         self.kernels[0](*self.arguments, points, weights, partials)
         result = np.empty(self.size)
-        total = self.share.ranks.column_sums(partials, self.share.blocks)
+        blocks = None if self.share is None else self.share.blocks
+        total = self.ranks.column_sums(partials, blocks)
         result[self.order] = total * self.scale
         return result
 
@@ -129,14 +128,17 @@ def shared_by(flow):
     They do where pairs of particles act on each other and where features have no kernel.
     """
     for term in flow.functional.terms:
-        fused = term.composed and isinstance(feature_products(term.features, None), _Fused)
+        fused = term.composed and isinstance(feature_products(term.features), _Fused)
         if not (fused or term.linear or term.local):
             return parallel.Serial()
     return parallel.world()
 
 
-def feature_products(features, share):
-    """Return the fastest object with `output` and `gradient` for `features`."""
+def feature_products(features, share=None):
+    """Return the fastest object with `output` and `gradient` for `features`.
+
+    `share` says which particles are those of this rank, by default all.
+    """
     if isinstance(features, Neurons) and features.inputs.shape[1] <= FUSED_INPUTS:
         code = {"relu": kernels.RELU, "tanh": kernels.TANH, "sigmoid": kernels.SIGMOID}
         columns = np.ascontiguousarray(features.inputs.T)
