@@ -107,7 +107,11 @@ def main():
         work(chosen.cells, chosen.samples, chosen.steps)
         return
     arguments = [f"--{key}={getattr(chosen, key)}" for key in ("cells", "samples", "steps")]
-    cases = {"1 rank × 1 thread": (1, 1), "1 rank × 2 threads": (1, 2), "2 ranks × 1 thread": (2, 1)}
+    cases = {
+        "1 rank × 1 thread": (1, 1),
+        "1 rank × 2 threads": (1, 2),
+        "2 ranks × 1 thread": (2, 1),
+    }
     found = {name: [] for name in cases}
     for _ in range(ROUNDS):
         for name, case in cases.items():
@@ -127,7 +131,8 @@ def main():
     for kind, wanted in model(chosen.cells, None, 2).items():
         size = sum(rank.get(kind, (0, 0))[0] for rank in sent)
         count = sum(rank.get(kind, (0, 0))[1] for rank in sent)
-        print(f"| {kind} | {size:.0f} | {'' if wanted is None else f'{wanted:.0f}'} | {count:.1f} |")
+        wanted = "" if wanted is None else f"{wanted:.0f}"
+        print(f"| {kind} | {size:.0f} | {wanted} | {count:.1f} |")
 
 
 if __name__ == "__main__":
