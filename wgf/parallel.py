@@ -7,6 +7,7 @@ one process: by halves down to 128 entries for one column, row after row for sev
 """
 
 import functools
+import itertools
 import os
 import sys
 import time
@@ -118,6 +119,14 @@ class Serial:
     def exchange(self, bounds, wanted):
         """Return an `Exchange` of a divided array; see there."""
         return Exchange(self, bounds, wanted)
+
+    def turn(self, part, rows, columns):
+        """Return the own columns of a matrix of which `part` are its own rows."""
+        return part
+
+    def turn_back(self, part, rows, columns):
+        """Return the own rows of a matrix of which `part` are its own columns."""
+        return part
 
     def gather(self, values, bounds):
         """Return the whole array on rank 0 (on all if `everywhere`), None elsewhere."""
@@ -236,6 +245,26 @@ class Ranks(Serial):
                 self._count("moments", result[chunk].nbytes)
         for request in requests:
             request.Wait()
+
+    def turn(self, part, rows, columns):
+        own_columns = int(columns[self.rank + 1] - columns[self.rank])
+        packed = np.concatenate([part[:, a:b].ravel() for a, b in itertools.pairwise(columns)])
+        found = np.empty((int(rows[-1]), own_columns))
+        self._all_to_all(packed, len(part) * np.diff(columns), found, own_columns * np.diff(rows))
+        return found
+
+    def turn_back(self, part, rows, columns):
+        own_rows = int(rows[self.rank + 1] - rows[self.rank])
+        counts = own_rows * np.diff(columns)
+        packed = np.empty(int(counts.sum()))
+        self._all_to_all(part, part.shape[1] * np.diff(rows), packed, counts)
+        pieces = np.split(packed, np.cumsum(counts)[:-1])
+        return np.concatenate([piece.reshape(own_rows, -1) for piece in pieces], axis=1)
+
+    def _all_to_all(self, values, sent, result, received):
+        self.communicator.Alltoallv((values, sent), (result, received))
+        others = int(sent.sum() - sent[self.rank])
+        self._count("lines", values.itemsize * others, self.size - 1)
 
     def gather(self, values, bounds):
         counts = np.diff(bounds)

@@ -66,11 +66,6 @@ class FiniteVolume:
         return f"FiniteVolume(order={self.order}, courant={self.courant:g})"
 
 
-def lines_of(shape, axis):
-    """Return the cells before, along and after an axis of the four."""
-    return int(np.prod(shape[:axis])), int(shape[axis]), int(np.prod(shape[axis + 1 :]))
-
-
 class ExplicitStepper:
     """One run of `FiniteVolume`: the state and the step control.
 
@@ -86,11 +81,12 @@ class ExplicitStepper:
     def __init__(self, method, flow, start):
         self.method = method
         self.mesh = start.mesh
-        self.slab = slab = Slab(start.mesh, self._ranks(flow))
+        self.slab = slab = self._slab(flow)
         self.discrete = DiscreteFunctional(flow.functional, start.mesh, slab)
         mobility = np.array(flow.mobilities(start.names))
         missing = 4 - self.mesh.dimension
         self.rates = np.concatenate([np.zeros(missing), mobility / self.mesh.spacing**2])
+        self.wraps = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
         self.walls = Walls(slab, mobility)
         self.time = 0.0
         self.values = slab.part(start.values)
@@ -102,10 +98,10 @@ class ExplicitStepper:
         self.energy_step = np.inf
         self._enter()
 
-    def _ranks(self, flow):
-        """Return the ranks that share the mesh: with diffusion each does all of it."""
+    def _slab(self, flow):
+        """Return the part of this rank; the fluxes of diffusion are made line by line."""
         diffuses = any(term.name == "entropy" and term.strength for term in flow.functional.terms)
-        return parallel.Serial() if diffuses else parallel.world()
+        return Slab(self.mesh, parallel.world(), whole_planes=diffuses)
 
     def _enter(self):
         """Evaluate everything that follows from the density."""
@@ -167,20 +163,25 @@ class ExplicitStepper:
 
     def _diffuse(self, density, potential, base, result, dt, keep):
         """Do one stage with the Scharfetter-Gummel flux."""
-        net, outflow = np.zeros(self.mesh.cells), np.zeros(self.mesh.cells)
+        slab = self.slab
+        net, outflow = np.zeros(density.size), np.zeros(density.size)
         dissipation = 0.0
         for axis in np.flatnonzero(self.rates):
-            before, n, after = lines_of(self.discrete.shape, axis)
+            before, n, after = slab.lines(axis)
             if n == 1:
                 continue
             loss = np.zeros(before * after)
+            lines = [slab.turn(axis, values) for values in (density, potential, net, outflow)]
             implicit_kernels.add_fluxes(
-                density, potential, before, n, after, self.slab.periodic[axis],
-                self.rates[axis], self.discrete.diffusion, net, outflow, loss,
+                *lines[:2], before, n, after, self.wraps[axis],
+                self.rates[axis], self.discrete.diffusion, *lines[2:], loss,
             )  # fmt: skip
-            dissipation += float(loss.sum()) * self.mesh.cell_volume
+            net, outflow = (slab.turn_back(axis, values) for values in lines[2:])
+            (lost,) = slab.ranks.sums((loss, slab.line_bounds(axis)))
+            dissipation += lost * self.mesh.cell_volume
         kernels.combine(result, base, density, net, dt, keep)
-        return dissipation, float(outflow.max()) + self._stiffness(density)
+        largest = slab.ranks.largest(float(outflow.max()))
+        return dissipation, largest + self._stiffness(density)
 
     def _stiffness(self, density):
         """Return the largest decay rate of a cell by the power entropies."""

@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from wgf import checks, parallel
+from wgf import checks
 from wgf.eulerian import kernels
 from wgf.eulerian.explicit import ROUND_OFF, SMALLEST_STEP, ExplicitStepper, FiniteVolume
 from wgf.eulerian.implicit import discrete_residual, sweeps_of
+from wgf.eulerian.slab import Slab
 from wgf.flows import FisherRao
 from wgf.measure import Density
 
@@ -68,8 +69,9 @@ class GrowthStepper(ExplicitStepper):
         self.dissipation = self.row["dissipation"] + self._growth_loss()
         self.row["dissipation"] = self.dissipation
 
-    def _ranks(self, flow):
-        return parallel.Serial()
+    def _slab(self, flow):
+        # products with the features are made for the whole mesh at once, so on every rank
+        return Slab(self.mesh)
 
     def _growth_loss(self):
         """Return ``4 growth ∫ J'^2 dnu`` of the current state."""

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from wgf import checks
+from wgf import checks, parallel
 from wgf.eulerian import implicit_kernels, kernels
 from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.explicit import ROUND_OFF, lines_of
+from wgf.eulerian.explicit import ROUND_OFF
+from wgf.eulerian.slab import Slab
 from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
 from wgf.measure import Density
@@ -81,13 +82,17 @@ class ImplicitStepper:
     def __init__(self, method, flow, start):
         self.method = method
         self.mesh = start.mesh
-        self.discrete = DiscreteFunctional(flow.functional, start.mesh)
+        # an interaction makes a field of unknowns, which every rank solves for
+        pairs = any(term.pairwise for term in flow.functional.terms)
+        ranks = parallel.Serial() if pairs else parallel.world()
+        self.slab = Slab(start.mesh, ranks, whole_planes=True)
+        self.discrete = DiscreteFunctional(flow.functional, start.mesh, self.slab)
         mobility = np.array(flow.mobilities(start.names))
         self.sweeps = sweeps_of(self.discrete, mobility)
-        self.walls = Walls(self.discrete.slab, mobility)
+        self.walls = Walls(self.slab, mobility)
         self.time = 0.0
         self.step = method.step
-        self.values = start.values.ravel().copy()
+        self.values = self.slab.part(start.values)
         self.outputs = self.discrete.outputs(self.values)
         mass, parts = self.discrete.parts(self.values, self.outputs)
         dissipation = sum(sweep.dissipation(self.values, self.outputs) for sweep in self.sweeps)
@@ -96,7 +101,7 @@ class ImplicitStepper:
     def _make_row(self, dt, mass, parts, dissipation, rejected, solves):
         row = {"t": self.time, "dt": dt, "mass": mass, "objective": sum(parts.values())}
         row.update(parts)
-        variation = np.empty(self.mesh.cells)
+        variation = np.empty_like(self.values)
         self.discrete.first_variation(self.outputs, variation)
         self.discrete.add_nonlinear(self.values, variation)
         walls = self.walls.columns(self.values, variation)
@@ -106,8 +111,9 @@ class ImplicitStepper:
 
     @property
     def measure(self):
-        """The current density (a copy)."""
-        return Density(self.mesh, self.values.reshape(self.mesh.shape).copy())
+        """The current density (a copy), on ranks that keep no snapshots None."""
+        values = self.slab.gathered(self.values)
+        return None if values is None else Density(self.mesh, values.reshape(self.mesh.shape))
 
     @property
     def output(self):
@@ -202,7 +208,8 @@ class _Sweep:
 
     def __init__(self, discrete, axis, periodic, rate):
         self.discrete = discrete
-        self.lines = (*lines_of(discrete.shape, axis), periodic)
+        self.slab, self.axis = discrete.slab, axis
+        self.lines = (*self.slab.lines(axis), periodic)
         self.rate = rate
         self.eps = discrete.diffusion
         self.power = (0.0, 2.0)
@@ -237,7 +244,7 @@ class _Sweep:
     def _potential(self, unknown):
         """Return the first variation between the old state and the state of `unknown`."""
         outputs, around = self._split(unknown)
-        result = np.empty(self.discrete.mesh.cells)
+        result = np.empty_like(self._old)
         self.discrete.variation_of(self._residuals(outputs), result)
         if around is not None:
             result += 0.5 * (self._old_around + around)
@@ -251,7 +258,7 @@ class _Sweep:
         """Return the derivative of `_potential` along `direction`."""
         outputs, _ = self._split(unknown)
         shifts, around = self._split(direction)
-        result = np.zeros(self.discrete.mesh.cells)
+        result = np.zeros_like(self._old)
         risks = self.discrete.functional.risks
         for risk, operator, old, s, v in zip(
             risks, self.discrete.operators, self._old_outputs, outputs, shifts
@@ -269,16 +276,19 @@ class _Sweep:
 
     def _transport(self, potential, dt):
         """Return the density moved in `potential`, or None without convergence."""
-        result = np.empty_like(self._old)
+        result = np.empty_like(self._old_lines)
         implicit_kernels.implicit_lines(
-            self._old, potential, *self.lines, dt * self.rate, self.eps, *self.power,
+            self._old_lines, self.slab.turn(self.axis, potential), *self.lines,
+            dt * self.rate, self.eps, *self.power,
             result, self._a, self._b, self._moved, self._failed,
         )  # fmt: skip
-        return None if self._failed.any() else result
+        failed = self.slab.ranks.largest(float(self._failed.any()))
+        return None if failed else self.slab.turn_back(self.axis, result)
 
     def solve(self, values, outputs, dt):
         """Return ``(density, outputs, Newton steps)`` after the step, or None."""
         self._old, self._old_outputs, self._step = values, outputs, dt * self.rate
+        self._old_lines = self.slab.turn(self.axis, values)
         unknown = self._join(values, outputs)
         if self.discrete.pairs:
             self._old_around = self._split(unknown)[1]
@@ -329,10 +339,12 @@ class _Sweep:
         def product(direction):
             direction = direction * scale
             change = self._change(unknown, direction)
-            moved = np.empty_like(self._old)
+            moved = np.empty_like(self._old_lines)
             implicit_kernels.linearised_lines(
-                change, *self.lines, self._step, self._a, self._b, self._moved, moved
-            )
+                self.slab.turn(self.axis, change),
+                *self.lines, self._step, self._a, self._b, self._moved, moved,
+            )  # fmt: skip
+            moved = self.slab.turn_back(self.axis, moved)
             return (direction - self._measured(moved)) / scale
 
         return -scale * gmres(product, residual / scale, forcing, KRYLOV_LIMIT)
@@ -360,11 +372,13 @@ class _Sweep:
             potential = potential + sum(term.slope(density) for term in self.discrete.powers)
         potential = np.where(np.isfinite(potential), potential, 0.0)
         loss = np.zeros(before * after)
-        unused = np.zeros((2, density.size))
+        unused = np.zeros((2, loss.size * n))
+        density, potential = (self.slab.turn(self.axis, v) for v in (density, potential))
         implicit_kernels.add_fluxes(
             density, potential, before, n, after, periodic, self.rate, self.eps, *unused, loss
         )
-        return float(loss.sum()) * self.discrete.mesh.cell_volume
+        (lost,) = self.slab.ranks.sums((loss, self.slab.line_bounds(self.axis)))
+        return lost * self.discrete.mesh.cell_volume
 
     def dissipation(self, values, outputs):
         """Return the dissipation of a state along this axis."""

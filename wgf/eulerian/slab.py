@@ -24,6 +24,9 @@ class Slab:
     mesh : Mesh
     ranks : Serial or Ranks, optional
         One process by default.
+    whole_planes : bool
+        For methods that work along lines: whole planes are dealt out, and arrays hold no others.
+        What runs along the slowest axis is worked on after `turn`.
 
     Attributes
     ----------
@@ -41,10 +44,10 @@ class Slab:
     Raises
     ------
     InputError
-        For more ranks than blocks of rows.
+        For more ranks than blocks of rows or planes.
     """
 
-    def __init__(self, mesh, ranks=None):
+    def __init__(self, mesh, ranks=None, whole_planes=False):
         self.ranks = ranks = parallel.Serial() if ranks is None else ranks
         self.mesh = mesh
         missing = 4 - mesh.dimension
@@ -52,14 +55,16 @@ class Slab:
         periodic = (False,) * missing + tuple(bool(p) for p in mesh.periodic)
         self.axis, n = missing, shape[3]
         rows = mesh.cells // n
-        blocks = kernels.blocks_of(rows)
+        self.depth, block = DEPTH, kernels.ROWS_PER_BLOCK
+        if whole_planes:
+            self.depth, block = 0, max(1, rows // mesh.shape[0])
+        blocks = -(-rows // block)
         if ranks.size > blocks:
             raise checks.InputError(
-                f"mpi: {ranks.size} ranks for {blocks} blocks of {kernels.ROWS_PER_BLOCK} rows of "
-                f"cells ({' × '.join(map(str, mesh.shape))}), start at most {blocks} or refine the "
-                "mesh"
+                f"mpi: {ranks.size} ranks for {blocks} blocks of {block} rows of cells "
+                f"({' × '.join(map(str, mesh.shape))}), start at most {blocks} or refine the mesh"
             )
-        self.rows = parallel.split(rows, kernels.ROWS_PER_BLOCK, ranks.size)
+        self.rows = parallel.split(rows, block, ranks.size)
         self.blocks = -(-self.rows // kernels.ROWS_PER_BLOCK)
         self.cells = self.rows * n
         self.per_plane = rows // shape[self.axis] if ranks.size > 1 else 1
@@ -84,8 +89,8 @@ class Slab:
         count = self.mesh.shape[0]
         if self.ranks.size == 1:
             return 0, count
-        low = int(self.rows[rank]) // self.per_plane - DEPTH
-        high = -(-int(self.rows[rank + 1]) // self.per_plane) + DEPTH
+        low = int(self.rows[rank]) // self.per_plane - self.depth
+        high = -(-int(self.rows[rank + 1]) // self.per_plane) + self.depth
         return (low, high) if self.wraps else (max(low, 0), min(high, count))
 
     def _wanted(self, rank):
@@ -111,6 +116,41 @@ class Slab:
     def renew(self, values):
         """Copy the cells beside the own ones from the ranks that own them."""
         return self.beside.fill(values[self.own], values)
+
+    def lines(self, axis):
+        """Return the cells before, along and after an axis of the four, as `turn` leaves them."""
+        if self.turns(axis):
+            first, last = self._columns()[self.ranks.rank :][:2]
+            return 1, self.mesh.shape[0], int(last - first)
+        shape = self.shape
+        return int(np.prod(shape[:axis])), int(shape[axis]), int(np.prod(shape[axis + 1 :]))
+
+    def line_bounds(self, axis):
+        """Return the bounds of the lines along an axis in the order of `lines`."""
+        if self.turns(axis):
+            return self._columns()
+        return self.cells // self.shape[axis]
+
+    def turns(self, axis):
+        """Return whether lines along an axis lie on several ranks."""
+        return self.ranks.size > 1 and axis == self.axis
+
+    def _columns(self):
+        return parallel.split(self.mesh.cells // self.mesh.shape[0], 1, self.ranks.size)
+
+    def turn(self, axis, values):
+        """Return the numbers of whole lines along an axis, of the own ones if they are shared."""
+        if not self.turns(axis):
+            return values
+        part = values.reshape(len(self.planes), -1)
+        return self.ranks.turn(part, self.rows // self.per_plane, self._columns()).ravel()
+
+    def turn_back(self, axis, values):
+        """Return the numbers at the own cells from those of whole lines along an axis."""
+        if not self.turns(axis):
+            return values
+        part = values.reshape(self.mesh.shape[0], -1)
+        return self.ranks.turn_back(part, self.rows // self.per_plane, self._columns()).ravel()
 
     def whole(self, values):
         """Return the array over all cells on every rank."""
