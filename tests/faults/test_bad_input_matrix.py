@@ -7,6 +7,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+import time
 
 import fault_kit
 import numpy as np
@@ -455,3 +456,38 @@ def test_calls(tmp_path, monkeypatch, number):
 def test_the_matrix_is_large():
     lines = len(COMMAND_LINES) + len(FILES) + len(MEASURES) + len(OPTIONS)
     assert lines >= 100 and len(CALLS) >= 100
+
+
+@pytest.mark.slow
+def test_how_long_a_refusal_takes(folder, capsys, monkeypatch, figure):
+    """The whole matrix in one process: the fast suite checks what each case says."""
+    slowest, count = 0.0, 0
+
+    def timed(argv):
+        nonlocal slowest, count
+        begin = time.perf_counter()
+        refused(folder, capsys, argv)
+        slowest, count = max(slowest, time.perf_counter() - begin), count + 1
+
+    for argv, _part in COMMAND_LINES:
+        timed(argv)
+    whole = fault_kit.tree(folder / "stored")
+    for faults in (FILES, MEASURES):
+        for fault in faults.values():
+            fault(folder / "stored")
+            first = ["inspect", "stored"] if faults is FILES else ["resume", "stored", SCRIPT]
+            timed(first)
+            shutil.rmtree(folder / "stored")
+            (folder / "stored/snapshots").mkdir(parents=True)
+            for name, content in whole.items():
+                (folder / "stored" / name).write_bytes(content)
+    for call in CALLS:
+        begin = time.perf_counter()
+        with pytest.raises(wgf.InputError):
+            call()
+        slowest, count = max(slowest, time.perf_counter() - begin), count + 1
+    assert slowest < 1
+    figure(
+        f"{count} bad inputs to the command line, files and Python: one sentence each, exit 2 or "
+        f"InputError, nothing written, the slowest after {slowest:.2f} s"
+    )

@@ -87,15 +87,14 @@ def test_sixty_corruptions(run):
 
 
 @pytest.mark.slow
-def test_a_thousand_corruptions(run, capsys):
+def test_a_thousand_corruptions(run, figure):
     counts, slowest = damaged(run, 1000, seed=1)
     # a hang, not a speed: the files are a few kilobytes
     assert slowest < 5
-    with capsys.disabled():
-        print(
-            f"\n1000 corruptions ({counts}): 0 silently accepted, each named with a remedy, the "
-            f"longest answer after {slowest:.2f} s"
-        )
+    figure(
+        f"1000 corruptions ({counts}): 0 silently accepted, each named with a remedy, the "
+        f"longest answer after {slowest:.2f} s"
+    )
 
 
 def test_a_manifest_that_says_the_same_in_other_words_is_damaged(run):

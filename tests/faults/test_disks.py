@@ -69,13 +69,12 @@ def test_full_disks(folder, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_hundred_full_disks(folder, monkeypatch, capsys):
+def test_a_hundred_full_disks(folder, monkeypatch, capsys, figure):
     failed = full_disks(folder, monkeypatch, capsys, 100)
-    with capsys.disabled():
-        print(
-            f"\n{failed} of 100 disks too small: one sentence with the path, exit 1, earlier "
-            "snapshots intact, no temporary left, each run completed later"
-        )
+    figure(
+        f"{failed} of 100 disks too small: one sentence with the path, exit 1, earlier "
+        "snapshots intact, no temporary left, each run completed later"
+    )
 
 
 def test_a_file_that_may_not_grow_ends_no_process(folder):

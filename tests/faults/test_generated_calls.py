@@ -43,7 +43,7 @@ def test_solve(arguments):
 
 
 @pytest.mark.slow
-def test_five_thousand_calls(capsys):
+def test_five_thousand_calls(figure):
     refused, counts = 0, {"calls": 0, "solves": 0}
 
     @settings(max_examples=3500, derandomize=True, database=None, **OPTIONS)
@@ -63,8 +63,7 @@ def test_five_thousand_calls(capsys):
     calls()
     solves()
     assert sum(counts.values()) >= 5000
-    with capsys.disabled():
-        print(
-            f"\n{counts['calls']} generated calls of constructors and methods and "
-            f"{counts['solves']} of solve, {refused} refused: no other class of exception escaped"
-        )
+    figure(
+        f"{counts['calls']} generated calls of constructors and methods and "
+        f"{counts['solves']} of solve, {refused} refused: no other class of exception escaped"
+    )

@@ -22,14 +22,13 @@ def test_some_kills(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_hundred_kills(tmp_path, capsys):
+def test_two_hundred_kills(tmp_path, figure):
     found = killed(tmp_path, 200)
     struck = [each for each in found if each["killed"]]
     middle = [each for each in struck if each["snapshots"]]
     assert {each["method"] for each in middle} == set(fault_problems.METHODS)
-    with capsys.disabled():
-        print(
-            f"\n200 runs over {len(fault_problems.METHODS)} methods, {len(struck)} struck by "
-            f"SIGKILL, {len(middle)} of them after a snapshot: 0 completed snapshots lost, 0 files "
-            "unopenable, every index rebuilt, 200 resumed to the same bits"
-        )
+    figure(
+        f"200 runs over {len(fault_problems.METHODS)} methods, {len(struck)} struck by "
+        f"SIGKILL, {len(middle)} of them after a snapshot: 0 completed snapshots lost, 0 files "
+        "unopenable, every index rebuilt, 200 resumed to the same bits"
+    )

@@ -29,13 +29,12 @@ def test_too_little_memory(tmp_path):
 
 
 @pytest.mark.slow
-def test_many_limits_of_the_memory(tmp_path, capsys):
+def test_many_limits_of_the_memory(tmp_path, figure):
     found = limited(tmp_path, [1, *range(4, 120, 4)])
     short = [each for each in found if each["status"]]
     kept = sum(each["kept"] for each in short)
     assert len(short) > 20 and any(each["status"] == 0 for each in found)
-    with capsys.disabled():
-        print(
-            f"\n{len(short)} runs short of memory: one sentence and exit 1 each, none ended by a "
-            f"signal, all of the {kept} snapshots written are intact"
-        )
+    figure(
+        f"{len(short)} runs short of memory: one sentence and exit 1 each, none ended by a "
+        f"signal, all of the {kept} snapshots written are intact"
+    )

@@ -128,17 +128,14 @@ def test_the_model_forgets_what_was_not_synchronised(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_prefix_of_twenty_snapshots(tmp_path, monkeypatch, capsys):
+def test_every_prefix_of_twenty_snapshots(tmp_path, monkeypatch, figure):
     operations, torn = every_prefix(tmp_path, monkeypatch, 20)
-    with capsys.disabled():
-        print(
-            f"\nevery prefix of {operations} operations of 20 snapshots, and {torn} torn writes: "
-            "0 losses"
-        )
+    figure(
+        f"every prefix of {operations} operations of 20 snapshots, and {torn} torn writes: 0 losses"
+    )
 
 
 @pytest.mark.slow
-def test_a_thousand_losses_of_power(tmp_path, monkeypatch, capsys):
+def test_a_thousand_losses_of_power(tmp_path, monkeypatch, figure):
     kept = power_losses(tmp_path, monkeypatch, 20, 1000)
-    with capsys.disabled():
-        print(f"\n1000 losses of power, {kept} snapshots listed before them: 0 lost")
+    figure(f"1000 losses of power, {kept} snapshots listed before them: 0 lost")

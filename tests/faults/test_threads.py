@@ -35,7 +35,7 @@ def test_two_threads_give_the_bits_of_one():
 
 @enough
 @pytest.mark.slow
-def test_threads_and_layers_give_one_bit_pattern(capsys):
+def test_threads_and_layers_give_one_bit_pattern(figure):
     found, runs, missing = {}, 0, []
     for layer in LAYERS:
         for threads in (1, 2, 1, 2):
@@ -50,11 +50,10 @@ def test_threads_and_layers_give_one_bit_pattern(capsys):
     assert set(found) == set(fault_problems.NAMES_ON_THREADS)
     # numba brings its own layer, and the system's OpenMP is all the second one needs
     assert "workqueue" not in missing
-    with capsys.disabled():
-        print(
-            f"\n{runs} processes of 1 and 2 threads, layers not installed: {missing or 'none'}: "
-            f"one bit pattern for each of {len(found)} problems"
-        )
+    figure(
+        f"{runs} processes of 1 and 2 threads, layers not installed: {missing or 'none'}: "
+        f"one bit pattern for each of {len(found)} problems"
+    )
 
 
 def test_every_method_is_among_the_problems():

@@ -6,23 +6,32 @@ import pathlib
 from wgf import checks, directory
 
 
-def save(figure, path):
-    """Write a figure so that `path` holds all of it or what it held before.
+ENDINGS = ("png", "pdf", "svg", "eps", "ps", "jpg", "jpeg", "tif", "tiff", "webp")
 
-    The ending chooses the format, ``.png`` is added to a bare name.
+
+def check(path):
+    """Return the path of a figure, with ``.png`` added to a bare name; None stays None.
 
     Raises
     ------
     InputError
-        For an ending that matplotlib does not know.
+        For an unknown ending.
     """
+    if path is None:
+        return None
     path = pathlib.Path(path)
     path = path if path.suffix else path.with_suffix(".png")
-    kind, known = path.suffix.lower().lstrip("."), figure.canvas.get_supported_filetypes()
-    if kind not in known:
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in ENDINGS:
         raise checks.InputError(
-            f"{path}: figures of the kind {kind!r} are unknown, choose from {', '.join(known)}"
+            f"{path}: figures of the kind {kind!r} are unknown, choose from {', '.join(ENDINGS)}"
         )
+    return path
+
+
+def save(figure, path):
+    """Write a figure so that `path` holds all of it or what it held before."""
+    path = check(path)
     image = io.BytesIO()
-    figure.savefig(image, format=kind)
+    figure.savefig(image, format=path.suffix.lower().lstrip("."))
     directory.replace(path, image.getvalue())

@@ -71,6 +71,7 @@ def comparison(a, b, labels, table, path=None):
 
 
 def _sheet(pairs, shown, lower, path, middle=None):
+    path = files.check(path)
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -181,6 +182,7 @@ def study(found, path=None):
     -------
     matplotlib.figure.Figure
     """
+    path = files.check(path)
     import matplotlib
     from matplotlib.figure import Figure
 
