@@ -248,6 +248,10 @@ def _compare(chosen):
         from wgf import tables
 
         tables.check_path(chosen.data)
+    if chosen.plot:
+        from wgf.plot.files import check
+
+        check(chosen.plot)
     comparison = compare(*(_open(path) for path in (chosen.a, chosen.b, *chosen.more)))
     print(comparison)
     if isinstance(comparison, Comparison):

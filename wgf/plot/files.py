@@ -5,7 +5,6 @@ import pathlib
 
 from wgf import checks, directory
 
-
 ENDINGS = ("png", "pdf", "svg", "eps", "ps", "jpg", "jpeg", "tif", "tiff", "webp")
 
 
