@@ -65,7 +65,6 @@ def output_times(until, every=None, at=None):
     return np.unique(np.concatenate([[0.0], times, [until]]))
 
 
-@one_library_thread()
 def solve(
     flow,
     start,
@@ -167,6 +166,27 @@ def solve(
         )
     # a condition on the state itself needs the state
     ranks.everywhere = ranks.size == 1 or save is None or hasattr(stop, "state")
+    with one_library_thread():
+        stepper = _prepared(method, flow, start, stop)
+        trouble = None if resume else one_sided(flow, start)
+        if trouble:
+            warnings.warn(
+                f"start: {trouble}, the flow may end in a local minimum, spread the start round 0",
+                checks.StartWarning,
+                stacklevel=2,
+            )
+        if still is not None:
+            still.check(stepper.row)
+        keep = _Keeper(flow, start, method, save, overwrite, resume)
+        if resume:
+            stepper = keep.continued(stepper, method, flow)
+        # the others hear of rank 0 only
+        report = None if ranks.rank > 0 else reporter(times[-1]) if progress is True else progress
+        return _run(flow, stepper, times, keep, stop, report or (lambda row: None), still)
+
+
+def _prepared(method, flow, start, stop):
+    """Return a stepper at the start, where the objective is finite."""
     # an overflow shows in the objective, which is told in a sentence
     with np.errstate(all="ignore"):
         if hasattr(stop, "prepare"):
@@ -176,21 +196,7 @@ def solve(
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
         )
-    trouble = None if resume else one_sided(flow, start)
-    if trouble:
-        warnings.warn(
-            f"start: {trouble}, the flow may end in a local minimum, spread the start round 0",
-            checks.StartWarning,
-            stacklevel=2,
-        )
-    if still is not None:
-        still.check(stepper.row)
-    keep = _Keeper(flow, start, method, save, overwrite, resume)
-    if resume:
-        stepper = keep.continued(stepper, method, flow)
-    # the others hear of rank 0 only
-    report = None if ranks.rank > 0 else reporter(times[-1]) if progress is True else progress
-    return _run(flow, stepper, times, keep, stop, report or (lambda row: None), still)
+    return stepper
 
 
 def _run(flow, stepper, times, keep, stop, report, still=None):

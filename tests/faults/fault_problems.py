@@ -11,11 +11,13 @@ METHODS = (
     "FiniteVolume 2",
     "ImplicitFiniteVolume",
     "GrowthSplitting",
+    "GrowthSplitting implicit",
     "RungeKutta",
     "ForwardBackward",
     "Conic",
     "GradientDescent",
     "Langevin",
+    "StochasticGradient",
 )
 
 
@@ -38,11 +40,18 @@ def problem(name, size=1):
         "FiniteVolume 2": (wgf.GradientFlow(kinked), density, wgf.FiniteVolume(2), 6.0),
         "ImplicitFiniteVolume": (noisy, density, wgf.ImplicitFiniteVolume(0.02, 1), 0.6),
         "GrowthSplitting": (growing, signed, wgf.GrowthSplitting(), 10.0),
+        "GrowthSplitting implicit": (growing, signed, wgf.GrowthSplitting(0.1, implicit=True), 2.0),
         "RungeKutta": (wgf.GradientFlow(smooth), particles, wgf.RungeKutta(), 8.0),
         "ForwardBackward": (wgf.GradientFlow(kinked), particles, wgf.ForwardBackward(), 2.0),
         "Conic": (growing, signed.sample(m, seed=1), wgf.Conic(), 4.0),
         "GradientDescent": (*_wide(size, m), wgf.GradientDescent(0.1), 3.0),
         "Langevin": (noisy, particles, wgf.Langevin(0.02, seed=3), 0.6),
+        "StochasticGradient": (
+            wgf.GradientFlow(kinked),
+            particles,
+            wgf.StochasticGradient(0.02, 2, seed=3, look=3),
+            2.0,
+        ),
     }[name]
     return {"flow": flow, "start": start, "until": until, "every": until / 7.5, "method": method}
 

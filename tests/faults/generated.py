@@ -157,12 +157,15 @@ methods = st.one_of(
     st.none(),
     st.builds(wgf.FiniteVolume, st.integers(1, 2)),
     st.builds(wgf.ImplicitFiniteVolume, st.floats(0.01, 1)),
-    st.builds(wgf.GrowthSplitting, st.one_of(st.none(), POSITIVE)),
+    st.builds(
+        wgf.GrowthSplitting, st.one_of(st.none(), POSITIVE), st.integers(1, 2), st.booleans()
+    ),
     st.builds(wgf.RungeKutta, POSITIVE),
     st.builds(wgf.ForwardBackward, st.one_of(st.none(), POSITIVE)),
     st.builds(wgf.Conic, st.sampled_from(["mirror", "canonical"])),
     st.builds(wgf.GradientDescent, POSITIVE),
     st.builds(wgf.Langevin, POSITIVE),
+    st.builds(wgf.StochasticGradient, POSITIVE, st.integers(1, 3), look=st.integers(1, 4)),
 )
 measures = st.one_of(densities(), particles())
 SEEDS = st.integers(0, 9)
@@ -234,6 +237,7 @@ def calls():
         ("Conic", wgf.Conic, (st.just("mirror"), POSITIVE, POSITIVE)),
         ("Langevin", wgf.Langevin, (POSITIVE, SEEDS)),
         ("GradientDescent", wgf.GradientDescent, (POSITIVE,)),
+        ("StochasticGradient", wgf.StochasticGradient, (POSITIVE, st.integers(1, 3))),
         ("of a functional: value", lambda f, m: f.value(m), (functionals, measures)),
         (
             "of a functional: first variation",
