@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import cli, progress, runner
+from wgf import cli, progress, runner, store
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -410,6 +410,21 @@ def test_resume_asks_for_what_it_needs(folder, capsys):
     (folder / "run" / "options.json").write_text("{")
     assert cli.status(argv=["resume", "run", "../tiny.py"]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_resume_tells_what_differs(folder, capsys, monkeypatch):
+    assert wgf_run("--out", "run", "--method", "mesh", "--no-plot") == 0
+    capsys.readouterr()
+    assert cli.status(argv=["resume", "run", "../tiny.py", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    script = folder.parent / "tiny.py"
+    script.write_text(script.read_text() + "# a remark\n")
+    made = store.provenance
+    monkeypatch.setattr(store, "provenance", lambda: {**made(), "numpy": "0.1"})
+    assert cli.status(argv=["resume", "run", "../tiny.py", "--quiet"]) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "note: the script has changed since the run began"
+    assert second.startswith("note: numpy was ") and second.endswith(", now it is 0.1")
 
 
 def test_verify_and_pack(folder, capsys):

@@ -269,7 +269,17 @@ def resume(out, setup, plot=True, quiet=False):
     paths = {sides[0]: out} if len(sides) == 1 else {side: out / side for side in sides}
     figure = out / ("figure.png" if len(sides) == 1 else "comparison.png")
     system, begin, chosen = prepare(setup, values, settings)
+    _tell_changes(paths.values())
     _run_sides(system, begin, chosen, paths, figure, settings, lambda: None)
+
+
+def _tell_changes(paths):
+    """Tell what the stored runs were made with and is another now; the bits may differ."""
+    from wgf.store import changed_versions
+
+    changes = [text for path in paths if _is_run(path) for text in changed_versions(path)]
+    for text in dict.fromkeys(changes):
+        print(f"note: {text}", file=sys.stderr)
 
 
 def _stored_options(out):

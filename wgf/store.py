@@ -385,6 +385,23 @@ class _Contents:
         return self._run.checked(self._run.entries[number])
 
 
+def changed_versions(path):
+    """Return what differs between the last snapshot's versions and the present ones, as texts."""
+    path = _folder(path)
+    entries, _closing = directory.read_manifest(path)
+    if not entries:
+        return []
+    trouble, content = directory.check(path, entries[-1])
+    if trouble:
+        return []
+    before, now = _common(path, entries[-1], content)["provenance"], provenance()
+    return [
+        f"{name} was {before[name]}, now it is {now[name]}"
+        for name in ("wgf", "python", "numpy", "scipy", "numba", "h5py", "platform")
+        if name in before and before[name] != now[name]
+    ]
+
+
 def summary(run):
     """Return a text for people: what was run, how far, how large, how it stands."""
     size = sum(entry["bytes"] for entry in run.entries)
@@ -392,6 +409,8 @@ def summary(run):
         f"{run.path}: {run.snapshots[0]!r}",
         f"  status      {run.status}, {len(run.times)} snapshots from t={run.times[0]:g} to "
         f"{run.times[-1]:g}, {run.entries[-1]['step']} steps, {size / 1e6:.3g} MB",
+        "  health      every snapshot is what was written"
+        + ("" if run.status != "running" else f"; not closed: unless it is running, {UNCLOSED}"),
     ]
     for name, value in [*run.problem.items(), *run.provenance.items()]:
         value = " ".join(map(str, value)) if isinstance(value, list) else value
