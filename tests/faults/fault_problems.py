@@ -83,6 +83,8 @@ def digest(solution):
     arrays = [solution.times, *(solution.diagnostics[k] for k in sorted(solution.diagnostics))]
     for snapshot in solution.snapshots:
         arrays += [snapshot.points, snapshot.weights]
+        if getattr(snapshot, "velocities", None) is not None:
+            arrays.append(snapshot.velocities)
     if solution.outputs is not None:
         arrays.append(solution.outputs)
     for values in arrays:
