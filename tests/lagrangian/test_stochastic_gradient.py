@@ -62,6 +62,7 @@ def test_data_of_the_user():
     assert fresh.value(final) < 0.1 * fresh.value(start)
 
 
+@pytest.mark.filterwarnings("ignore:start")
 def test_l1_acts_by_its_prox():
     """Without slope from the data the amplitudes shrink by ``strength * time`` exactly."""
     features = wgf.Neurons(np.zeros((4, 1)), "relu")
