@@ -14,7 +14,7 @@ FLOORS = [
     {"checks"},
     {"parallel"},
     {"mesh", "threads"},
-    {"measure", "features", "losses", "distance", "transport", "discrepancy", "signed"},
+    {"measure", "phase", "features", "losses", "distance", "transport", "discrepancy", "signed"},
     {"functional", "supremum"},
     {"terms", "energies", "population"},
     {"flows"},

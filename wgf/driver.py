@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from wgf import checks, parallel
-from wgf.flows import FisherRao, GradientFlow
+from wgf.flows import FisherRao, GradientFlow, HeavyBall
 from wgf.measure import Density, Particles
 from wgf.progress import reporter
 from wgf.separation import one_sided
@@ -21,13 +21,18 @@ WALL_SHARE = 1e-8
 
 def default_method(flow, start):
     """Return the method that `solve` takes when none is given."""
-    checks.instance("flow", flow, (GradientFlow, FisherRao))
+    checks.instance("flow", flow, (GradientFlow, FisherRao, HeavyBall))
     checks.instance("start", start, (Density, Particles))
     if isinstance(flow, FisherRao):
         from wgf.eulerian import GrowthSplitting
         from wgf.lagrangian import Conic
 
         return GrowthSplitting() if isinstance(start, Density) else Conic()
+    if isinstance(flow, HeavyBall):
+        from wgf.eulerian import KineticFiniteVolume
+        from wgf.lagrangian import Baoab
+
+        return KineticFiniteVolume() if isinstance(start, Density) else Baoab()
     if isinstance(start, Density):
         from wgf.eulerian import FiniteVolume
 
@@ -84,7 +89,7 @@ def solve(
 
     Parameters
     ----------
-    flow : GradientFlow
+    flow : GradientFlow, FisherRao or HeavyBall
     start : Density or Particles
         Never changed.
     until : float or "stationary"
@@ -96,7 +101,8 @@ def solve(
         kept.
     method : optional
         How to solve; by default `FiniteVolume` for a density, `RungeKutta` for particles, and
-        `ForwardBackward` for particles with a non-smooth penalty.
+        `ForwardBackward` for particles with a non-smooth penalty; with momentum
+        `KineticFiniteVolume` and `Baoab`.
     save : path, optional
         Directory of the stored run, see `wgf.open_run`.
     overwrite : bool
@@ -117,7 +123,8 @@ def solve(
     Returns
     -------
     Solution
-        Its column ``residual`` is ``F(t) - F(0) + ∫_0^t dissipation``, zero for the exact flow.
+        Its column ``residual`` is ``F(t) - F(0) + ∫_0^t dissipation``, zero for the exact flow;
+        with momentum it is that of the column ``lyapunov`` instead of ``F``.
 
     Warns
     -----
@@ -146,6 +153,11 @@ def solve(
             raise checks.InputError(
                 f"until: 'stationary' does not go with snapshots at given times "
                 f"({'every' if at is None else 'at'}), leave them out"
+            )
+        if isinstance(flow, HeavyBall):
+            raise checks.InputError(
+                "until: 'stationary' has no meaning with momentum, which carries through states "
+                "without dissipation, give a time"
             )
         still = _Stationary(tolerance, gap)
         times = np.array([0.0, LONGEST])
@@ -294,7 +306,7 @@ class _Keeper:
     """Collects rows and snapshots in memory and, if asked, on disk: rank 0 writes."""
 
     def __init__(self, flow, start, method, save, overwrite, resume):
-        names = flow.functional.axis_names(start)
+        names = flow.axis_names(start)
         problem = {
             "flow": repr(flow),
             "method": repr(method),
@@ -373,7 +385,9 @@ class _Keeper:
         before = self.last
         row["residual"] = 0.0
         if before is not None:
-            change = row["objective"] - before["objective"]
+            # what falls with momentum is not the objective
+            energy = "lyapunov" if "lyapunov" in row else "objective"
+            change = row[energy] - before[energy]
             row["residual"] = before["residual"] + (change + row["dt"] * row["dissipation"])
         self.last = dict(row)
         for name, value in row.items():

@@ -2,7 +2,8 @@
 
 from wgf import checks
 from wgf.functional import Functional, Term
-from wgf.measure import Density
+from wgf.measure import Density, Particles
+from wgf.mesh import VELOCITY
 
 
 class GradientFlow:
@@ -35,6 +36,10 @@ class GradientFlow:
         checks.axis_names("flow mobility", list(mobility or {}))
         for name, factor in (mobility or {}).items():
             self.mobility[name] = checks.number(f"flow mobility of {name}", factor, minimum=0)
+
+    def axis_names(self, measure):
+        """Return the names of the measure's axes; see `wgf.Functional.axis_names`."""
+        return self.functional.axis_names(measure)
 
     def mobilities(self, names):
         """Return the factor of the velocity for every axis in `names`, 0 for frozen ones."""
@@ -93,6 +98,10 @@ class FisherRao:
         """Whether the first axis holds the signs of two copies."""
         return any(risk.features.amplitude for risk in self.functional.risks)
 
+    def axis_names(self, measure):
+        """Return the names of the measure's axes; see `wgf.Functional.axis_names`."""
+        return self.functional.axis_names(measure)
+
     def mobilities(self, names):
         """Return the factor of the velocity for every axis in `names`, 0 for the signs."""
         return [0.0 if i == 0 and self.signed else self.transport for i in range(len(names))]
@@ -129,4 +138,92 @@ class FisherRao:
     def __repr__(self):
         return (
             f"FisherRao({self.functional!r}, growth={self.growth!r}, transport={self.transport!r})"
+        )
+
+
+class HeavyBall:
+    """Heavy ball: the nonlinear kinetic Fokker-Planck equation of a flow with momentum.
+
+    Every parameter has a velocity ``r``,
+
+        dtheta = r dt,   dr = -(gamma r + ∇F'(mu)(theta)) dt + sqrt(2 gamma T) dW,
+
+    and the density of both solves
+
+        ∂t rho + r·∇_theta rho - ∇F'(mu)·∇_r rho = gamma ∇_r·(r rho + T ∇_r rho),
+
+    ``mu`` being the marginal of the parameters: `F` acts on ``mu`` alone.
+
+    Parameters
+    ----------
+    F : Functional
+    friction : float
+        ``gamma >= 0``.
+    temperature : float
+        ``T = 1 / beta >= 0``; 0 is the noiseless heavy ball, a nonlinear Vlasov equation with
+        friction. The noise is ``sqrt(2 gamma T) dW``: the velocities tend to the Maxwellian of
+        variance ``T`` whatever the friction, and without friction there is no noise.
+
+    Raises
+    ------
+    InputError
+        For a negative friction or temperature, and for terms of `F` that need the density of the
+        parameters (entropies): give a temperature instead.
+
+    Notes
+    -----
+    This is not a Wasserstein gradient flow, and ``F`` need not fall: it oscillates, as the height
+    of a rolling ball does. What must not rise is
+
+        E = F(mu) + ∫ |r|^2 / 2 drho + T ∫ rho log rho,
+        dE/dt = -gamma ∫ |r + T ∇_r log rho|^2 drho,
+
+    the columns ``objective``, ``kinetic``, ``entropy`` and ``lyapunov`` (E) of a run; its
+    ``dissipation`` is the right side and ``residual`` the budget of E. With friction and noise the
+    stationary states are ``rho ∝ exp(-(F'(mu) + |r|^2 / 2) / T)``. For large friction ``mu`` at
+    the time ``gamma t`` is that of ``GradientFlow(F + Entropy(T))`` at ``t``. Source: Krichene,
+    Caluya & Halder 2020.
+    """
+
+    def __init__(self, F, friction, temperature=0.0):
+        if isinstance(F, Term):
+            F = Functional([F])
+        self.functional = checks.instance("heavy ball functional", F, Functional)
+        self.friction = checks.number("heavy ball friction", friction, minimum=0)
+        self.temperature = checks.number("heavy ball temperature", temperature, minimum=0)
+        for name, term in zip(F.part_names, F.terms):
+            if term.local:
+                raise checks.InputError(
+                    f"heavy ball: the term {name} is a pressure that it does not have, leave it "
+                    "out and give a temperature"
+                )
+
+    def axis_names(self, measure):
+        """Return the names of positions and velocities of a density or of particles.
+
+        Raises
+        ------
+        InputError
+            For a density on a mesh that is no phase space.
+        """
+        checks.instance("measure", measure, (Density, Particles))
+        if isinstance(measure, Particles):
+            names = self.functional.axis_names(measure)
+            return (*names, *(VELOCITY + name for name in names))
+        if measure.mesh.phase is None:
+            raise checks.InputError(
+                f"heavy ball start: the axes ({', '.join(measure.names)}) hold no velocities, "
+                "build the mesh by wgf.phase_space(mesh, speed, cells)"
+            )
+        self.functional.axis_names(measure.marginal(*measure.mesh.phase[0].names))
+        return measure.names
+
+    def mobilities(self, names):
+        """Return the factor of the velocity for every axis in `names`: 1."""
+        return [1.0] * len(names)
+
+    def __repr__(self):
+        return (
+            f"HeavyBall({self.functional!r}, friction={self.friction!r}, "
+            f"temperature={self.temperature!r})"
         )

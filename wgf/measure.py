@@ -7,7 +7,7 @@ so that a functional written once serves the two.
 import numpy as np
 
 from wgf import checks
-from wgf.mesh import MOST_CELLS, Mesh
+from wgf.mesh import MOST_CELLS, VELOCITY, Axis, Mesh
 
 BLOCK_ROWS = 1 << 14
 
@@ -181,7 +181,10 @@ class Density:
         return Density(self.mesh.sub(names), values.transpose([kept.index(i) for i in index]))
 
     def sample(self, m, seed):
-        """Return `m` independent particles of equal weight, drawn uniformly within the cells."""
+        """Return `m` independent particles of equal weight, drawn uniformly within the cells.
+
+        Those of a density on a phase space have velocities.
+        """
         m = checks.whole("sample m", m, minimum=1, maximum=MOST_CELLS)
         checks.whole("sample seed", seed)
         if not self.mass > 0:
@@ -192,13 +195,13 @@ class Density:
         index = np.unravel_index(np.minimum(cells, self.mesh.cells - 1), self.mesh.shape)
         corner = self.mesh.lower + self.mesh.spacing * np.stack(index, axis=1)
         points = corner + self.mesh.spacing * generator.random((m, self.mesh.dimension))
-        return Particles(points, np.full(m, self.mass / m), domain=self.mesh)
+        return _particles(points, np.full(m, self.mass / m), self.mesh)
 
     def quadrature(self):
         """Return one particle at the centre of every cell that is not empty, with its mass."""
         weights = self.weights
         full = weights > 0
-        return Particles(self.mesh.points()[full], weights[full], domain=self.mesh)
+        return _particles(self.mesh.points()[full], weights[full], self.mesh)
 
     def __repr__(self):
         return f"Density({self.mesh}, mass={self.mass:.6g})"
@@ -300,9 +303,33 @@ class Particles:
         index = checks.positions_of("marginal", names, self.names)
         return Particles(self.points[:, list(index)], self.weights, domain=self.domain.sub(names))
 
+    def in_phase_space(self):
+        """Return the same particles as points ``(theta, r)`` of the phase space, shape ``(m, 2d)``.
+
+        The axes of the velocities are called ``v_`` and the name of the position's.
+        """
+        if self.velocities is None:
+            raise checks.InputError(
+                "phase space: these particles have no velocities, give them some, for example "
+                "by wgf.maxwellian"
+            )
+        domain, m = None, len(self.points)
+        if self.domain is not None and self.points.shape[1] <= 2:
+            reach = 1.001 * max(float(np.abs(self.velocities).max()), 1e-300)
+            axes = dict(zip(self.names, self.domain.axes))
+            axes.update({VELOCITY + name: Axis(-reach, reach, 1) for name in self.names})
+            domain = Mesh(**axes)
+        points = np.concatenate([self.points, self.velocities], axis=1).reshape(m, -1)
+        return Particles(points, self.weights, domain=domain)
+
     def histogram(self, mesh):
-        """Return the density of the particles' mass in the cells of `mesh`."""
+        """Return the density of the particles' mass in the cells of `mesh`.
+
+        On a phase space that of positions and velocities.
+        """
         checks.instance("histogram mesh", mesh, Mesh)
+        if mesh.phase and self.velocities is not None:
+            return self.in_phase_space().histogram(mesh)
         if mesh.dimension != self.points.shape[1]:
             raise checks.InputError(
                 f"histogram: a mesh of {mesh.dimension} axes does not fit particles in dimension "
@@ -320,6 +347,14 @@ class Particles:
     def __repr__(self):
         m, d = self.points.shape
         return f"Particles({m} in dimension {d}, mass={self.mass:.6g})"
+
+
+def _particles(points, weights, mesh):
+    """Return particles of `mesh`, those of a phase space as positions and velocities."""
+    if mesh.phase is None:
+        return Particles(points, weights, domain=mesh)
+    half = mesh.dimension // 2
+    return Particles(points[:, :half], weights, points[:, half:], mesh.phase[0])
 
 
 def _per_axis(what, value, mesh):

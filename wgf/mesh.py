@@ -75,6 +75,10 @@ class Axis:
         return hash(tuple(self.describe().values()))
 
 
+# the axis of the velocities along the axis x is called v_x
+VELOCITY = "v_"
+
+
 class Mesh:
     """Tensor product of one to four named axes; the order given is the array order.
 
@@ -114,6 +118,19 @@ class Mesh:
         self.lower = np.array([axis.lower for axis in self.axes])
         self.upper = np.array([axis.upper for axis in self.axes])
         self.periodic = np.array([axis.periodic for axis in self.axes])
+
+    @property
+    def phase(self):
+        """The two meshes ``(positions, velocities)`` of a phase space, None for other meshes.
+
+        A mesh is a phase space if the second half of its axes is called ``v_`` and the names of
+        the first half; `wgf.phase_space` makes one.
+        """
+        half = self.dimension // 2
+        names, velocities = self.names[:half], self.names[half:]
+        if not half or velocities != tuple(VELOCITY + name for name in names):
+            return None
+        return self.sub(names), self.sub(velocities)
 
     def axis(self, name):
         """Return the axis called `name`."""

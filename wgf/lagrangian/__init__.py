@@ -1,5 +1,6 @@
 """Methods for particles."""
 
+from wgf.lagrangian.baoab import Baoab, HeavyBallParticles
 from wgf.lagrangian.conic import Conic
 from wgf.lagrangian.forward_backward import ForwardBackward
 from wgf.lagrangian.gradient_descent import GradientDescent
@@ -8,9 +9,11 @@ from wgf.lagrangian.runge_kutta import RungeKutta
 from wgf.lagrangian.stochastic_gradient import StochasticGradient
 
 __all__ = [
+    "Baoab",
     "Conic",
     "ForwardBackward",
     "GradientDescent",
+    "HeavyBallParticles",
     "Langevin",
     "RungeKutta",
     "StochasticGradient",

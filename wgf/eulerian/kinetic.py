@@ -1,0 +1,383 @@
+"""The kinetic equation of the heavy ball on a mesh of positions and velocities."""
+
+import math
+import warnings
+
+import numpy as np
+
+from wgf import checks
+from wgf.eulerian import kinetic_kernels as kernels
+from wgf.eulerian.discrete import DiscreteFunctional
+from wgf.flows import HeavyBall
+from wgf.measure import Density
+
+# share of a Maxwellian beyond the velocity box from which the box is said to be too small
+TAIL = 1e-8
+ENTROPY_BLOCKS = 256
+# entries of the transition matrix below this are no neighbours
+NEGLIGIBLE = 1e-40
+SAVED_MATRICES = 8
+
+
+class KineticFiniteVolume:
+    """Strang splitting of the kinetic equation for a `wgf.Density` on a `wgf.phase_space`.
+
+    One step is, symmetrically: half the free transport ``∂t rho + r·∇_theta rho = 0``, half the
+    force ``-∇F'(mu)``, friction and noise, half the force, half the transport. Each of the three
+    is conservative and keeps the density non-negative for any step:
+
+    - Transport moves every line of positions by ``r dt / 2`` and force every line of velocities by
+      ``-∇F' dt / 2``, in flux form with polynomials of degree four of which only positivity is
+      enforced. A wall of the positions turns the velocity round.
+    - Friction and noise solve the equations of the Scharfetter-Gummel flux in ``r`` exactly in
+      time, by the exponential of their M-matrix, so that the Maxwellian is exact to round-off.
+      At temperature 0 the velocities are contracted by ``exp(-gamma dt)`` in flux form.
+
+    Second order in the step and in the cells. The force is the central difference of the first
+    variation of the discrete functional.
+
+    Parameters
+    ----------
+    step : float, optional
+        Largest step. By default the shortest time in which the fastest velocity crosses a cell,
+        at most 0.2 / friction.
+
+    Notes
+    -----
+    The energy E of `wgf.HeavyBall` falls in friction and noise in every step, by exactly what the
+    column ``dissipation`` says. Transport and force conserve E only to the order of the scheme:
+    the column ``residual`` is the sum of what they change, of order ``dt^2`` over a fixed time
+    plus the error of the mesh, so E may rise in a step that dissipates less than that.
+
+    Warns
+    -----
+    BoxWarning
+        If a Maxwellian of the flow's temperature has more than 1e-8 of its mass beyond the
+        velocities of the mesh, or is narrower than a cell.
+    """
+
+    needs = "a density"
+
+    def __init__(self, step=None):
+        self.step = None if step is None else checks.number("kinetic step", step, above=0)
+
+    def prepare(self, flow, start):
+        """Return a stepper for `flow` from the density `start`."""
+        checks.instance("kinetic flow", flow, HeavyBall)
+        checks.instance("kinetic start", start, Density)
+        flow.axis_names(start)
+        check_velocities(start.mesh.phase[1], flow)
+        return KineticStepper(self, flow, start)
+
+    def __repr__(self):
+        return f"KineticFiniteVolume(step={self.step!r})"
+
+
+def check_velocities(box, flow):
+    """Raise or warn if the box of velocities cannot hold the flow."""
+    from scipy.special import ndtr, ndtri
+
+    spread = math.sqrt(flow.temperature)
+    for name, axis in zip(box.names, box.axes):
+        if axis.periodic or abs(axis.lower + axis.upper) > 1e-12 * axis.length:
+            raise checks.InputError(
+                f"heavy ball start: the velocities {name} in [{axis.lower:g}, {axis.upper:g}] "
+                "are not symmetric with walls, build the mesh by wgf.phase_space"
+            )
+        if spread == 0 or flow.friction == 0:
+            continue
+        tail = 2 * float(ndtr(-axis.upper / spread))
+        if tail > TAIL:
+            warnings.warn(
+                f"box: {tail:.2g} of a Maxwellian of temperature {flow.temperature:g} lies beyond "
+                f"the velocities {name} of [-{axis.upper:g}, {axis.upper:g}], give a speed of "
+                f"{-spread * float(ndtri(0.5 * TAIL)):.3g}",
+                checks.BoxWarning,
+                stacklevel=4,
+            )
+        if axis.spacing > spread:
+            warnings.warn(
+                f"box: cells of {axis.spacing:.3g} along {name} are wider than the Maxwellian of "
+                f"temperature {flow.temperature:g}, give {math.ceil(2 * axis.length / spread)} "
+                "cells or the temperature 0",
+                checks.BoxWarning,
+                stacklevel=4,
+            )
+
+
+def transition_matrix(axis, rate, temperature):
+    """Return the probabilities ``P[i, j]`` of going from cell `j` to cell `i` of the velocities.
+
+    ``P = exp(rate L)`` with ``L`` the Scharfetter-Gummel matrix of ``∂_r (r rho + T ∂_r rho)``,
+    summed with numbers of one sign only and then squared: every entry is non-negative, every
+    column sums to 1 as closely as numbers allow, and the discrete Maxwellian does not change.
+    """
+    n, h = axis.cells, axis.spacing
+    z = axis.edges[1:-1] * h / temperature
+    generator = np.zeros((n, n))
+    index = np.arange(n - 1)
+    generator[index + 1, index] = temperature / h**2 * _bernoulli(z)
+    generator[index, index + 1] = temperature / h**2 * _bernoulli(-z)
+    leaving = generator.sum(axis=0)
+    largest = float(leaving.max(initial=0.0))
+    halvings = max(0, math.ceil(math.log2(max(rate * largest, 1e-300))))
+    part = rate / 2**halvings
+    generator[np.arange(n), np.arange(n)] = largest - leaving
+    term, matrix = np.eye(n), np.eye(n)
+    for k in range(1, 40):
+        term = term @ generator * (part / k)
+        matrix = matrix + term
+        if term.max() <= 1e-18 * matrix.max():
+            break
+    matrix *= math.exp(-part * largest)
+    for _ in range(halvings):
+        matrix = matrix @ matrix
+        matrix /= matrix.sum(axis=0)
+    matrix[matrix < NEGLIGIBLE] = 0.0
+    for j in range(n):
+        _close(matrix[:, j])
+    return matrix
+
+
+def _close(column):
+    """Make the exact sum of a column 1: correct entries of falling size by what is missing."""
+    column /= math.fsum(column)
+    for size in (1e-1, 1e-3, 1e-6):
+        i = int(np.argmin(np.abs(np.log(np.maximum(column, 1e-300) / size))))
+        column[i] += math.fsum((1.0, *(-column)))
+
+
+def _bernoulli(z):
+    """Return ``z / (exp(z) - 1)``."""
+    small = np.abs(z) < 1e-8
+    with np.errstate(over="ignore"):
+        return np.where(small, 1.0 - 0.5 * z, z / np.expm1(np.where(small, 1.0, z)))
+
+
+class KineticStepper:
+    """One run of `KineticFiniteVolume`.
+
+    Attributes
+    ----------
+    time : float
+    row : dict of float
+        Diagnostics of the current state and of the step that led to it.
+    output : array or None
+        Model output of the first risk.
+    """
+
+    def __init__(self, method, flow, start):
+        self.method, self.flow = method, flow
+        self.mesh = start.mesh
+        self.places, self.box = self.mesh.phase
+        self.discrete = DiscreteFunctional(flow.functional, self.places)
+        self.values = start.values.ravel().copy()
+        self.time = 0.0
+        self.matrices = {}
+        self.potential = np.empty(self.places.cells)
+        squares = [axis.centers**2 for axis in self.box.axes]
+        self.half_squares = 0.5 * np.add.outer(*squares) if len(squares) > 1 else 0.5 * squares[0]
+        self._evaluate()
+        self.row = self._make_row(0.0, self.loss())
+
+    @property
+    def measure(self):
+        """The current density (a copy)."""
+        return Density(self.mesh, self.values.reshape(self.mesh.shape).copy())
+
+    @property
+    def output(self):
+        """Model output of the first risk, or None."""
+        return self.outputs[0] if self.outputs else None
+
+    def _evaluate(self):
+        """Evaluate the marginal of the positions, the model output and the first variation."""
+        parts = self.values.reshape(self.places.cells, self.box.cells)
+        self.marginal = parts.sum(axis=1) * self.box.cell_volume
+        self.outputs = self.discrete.outputs(self.marginal)
+        self.discrete.first_variation(self.outputs, self.potential)
+        self.discrete.add_nonlinear(self.marginal, self.potential)
+
+    def force(self):
+        """Return ``-∇F'(mu)`` at every position, shape ``(axes, cells)``."""
+        shape = self.places.shape
+        potential, found = self.potential.reshape(shape), []
+        for k, axis in enumerate(self.places.axes):
+            if axis.cells == 1:
+                found.append(np.zeros(self.places.cells))
+            elif axis.periodic:
+                ahead, back = np.roll(potential, -1, axis=k), np.roll(potential, 1, axis=k)
+                found.append((back - ahead).ravel() / (2 * axis.spacing))
+            else:
+                order = 2 if axis.cells > 2 else 1
+                slope = np.gradient(potential, axis.spacing, axis=k, edge_order=order)
+                found.append(-slope.ravel())
+        return np.array(found)
+
+    def kinetic(self):
+        """Return ``∫ |r|^2 / 2 drho``."""
+        parts = self.values.reshape(self.places.cells, self.box.cells)
+        return float(np.sum(parts * self.half_squares.ravel())) * self.mesh.cell_volume
+
+    def entropy(self):
+        """Return ``∫ rho log rho``."""
+        partials = np.empty(min(ENTROPY_BLOCKS, self.mesh.cells))
+        kernels.entropy(self.values, partials)
+        return float(partials.sum()) * self.mesh.cell_volume
+
+    def loss(self):
+        """Return the rate ``gamma ∫ |r + T ∇_r log rho|^2 drho`` of the current state."""
+        total = 0.0
+        for k, axis in enumerate(self.box.axes):
+            before, n, after = self._velocity_lines(k)
+            losses = np.empty(before * after)
+            kernels.friction_loss(
+                self.values, before, n, after, axis.spacing, axis.lower,
+                self.flow.temperature, losses,
+            )  # fmt: skip
+            total += float(losses.sum())
+        return self.flow.friction * total * self.mesh.cell_volume
+
+    def _velocity_lines(self, k):
+        shape, at = self.mesh.shape, self.places.dimension + k
+        return math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
+
+    def advance(self, limit):
+        """Make one step of at most `limit` and return its row of diagnostics.
+
+        Raises
+        ------
+        NumericalError
+            If the functional is not finite.
+        """
+        step = self.longest_step()
+        # as many equal steps as lead to the limit
+        dt = limit / max(1, math.ceil(limit / step - 1e-9))
+        self._drift(0.5 * dt)
+        self._evaluate()
+        force = self.force()
+        if not np.isfinite(force).all():
+            raise checks.NumericalError(
+                f"force: not finite at t={self.time:g} with dt={dt:g}, check the features and "
+                "potentials for overflow"
+            )
+        self._kick(0.5 * dt * force)
+        dissipation = self._rub(dt)
+        self._kick(0.5 * dt * force)
+        self._drift(0.5 * dt)
+        self._evaluate()
+        self.time += dt
+        self.row = self._make_row(dt, dissipation)
+        if not np.isfinite(self.row["objective"]):
+            raise checks.NumericalError(
+                f"objective: {self.row['objective']} at t={self.time:g} with dt={dt:g}, check the "
+                "features and potentials for overflow"
+            )
+        return self.row
+
+    def longest_step(self):
+        """Return the step of the method, or that of the mesh and the friction."""
+        if self.method.step is not None:
+            return self.method.step
+        step = min(p.spacing / v.upper for p, v in zip(self.places.axes, self.box.axes))
+        return min(step, 0.2 / max(self.flow.friction, 1e-300))
+
+    def _drift(self, time):
+        shape, d = self.mesh.shape, self.places.dimension
+        for k, (place, axis) in enumerate(zip(self.places.axes, self.box.axes)):
+            if place.cells == 1 and place.periodic:
+                continue
+            shifts = axis.centers * (time / place.spacing)
+            kernels.drift(
+                self.values, math.prod(shape[:k]), shape[k], math.prod(shape[k + 1 : d + k]),
+                axis.cells, math.prod(shape[d + k + 1 :]), place.periodic,
+                0.5 * (shifts - shifts[::-1]),
+            )  # fmt: skip
+
+    def _kick(self, change):
+        for k, axis in enumerate(self.box.axes):
+            before, n, after = self._velocity_lines(k)
+            cells = self.places.cells
+            kernels.kick(
+                self.values, cells, before // cells, n, after, change[k] / axis.spacing
+            )
+
+    def _rub(self, dt):
+        """Make the step of friction and noise; return the energy it takes, a unit of time."""
+        friction, temperature = self.flow.friction, self.flow.temperature
+        if friction == 0:
+            return 0.0
+        before = self._thermal()
+        for k, axis in enumerate(self.box.axes):
+            lines = self._velocity_lines(k)
+            if temperature == 0:
+                kernels.contract(self.values, *lines, math.exp(-friction * dt))
+            else:
+                kernels.spread(self.values, *lines, *self._transition(axis, dt))
+        return (before - self._thermal()) / dt
+
+    def _thermal(self):
+        energy = self.kinetic()
+        if self.flow.temperature > 0:
+            energy += self.flow.temperature * self.entropy()
+        return energy
+
+    def _transition(self, axis, dt):
+        # steps that differ by round-off share a matrix, the same one after a restart
+        dt = float(f"{dt:.10e}")
+        found = self.matrices.pop((axis, dt), None)
+        if found is None:
+            matrix = transition_matrix(axis, self.flow.friction * dt, self.flow.temperature)
+            full = matrix > 0
+            first = full.argmax(axis=1)
+            last = axis.cells - full[:, ::-1].argmax(axis=1)
+            found = matrix, first, last
+        self.matrices[(axis, dt)] = found
+        while len(self.matrices) > SAVED_MATRICES:
+            self.matrices.pop(next(iter(self.matrices)))
+        return found
+
+    def _make_row(self, dt, dissipation):
+        mass, parts = self.discrete.parts(self.marginal, self.outputs)
+        objective, kinetic, entropy = sum(parts.values()), self.kinetic(), self.entropy()
+        row = {"t": self.time, "dt": dt, "mass": mass, "objective": objective}
+        row.update(parts)
+        row.update(kinetic=kinetic, entropy=entropy)
+        row["lyapunov"] = objective + kinetic
+        if self.flow.temperature > 0:
+            row["lyapunov"] += self.flow.temperature * entropy
+        row.update(dissipation=dissipation, rejected=0)
+        row.update(self._walls())
+        return row
+
+    def _walls(self):
+        """Return the mass at the walls of every axis and the flux that they hold back."""
+        values, found = self.values.reshape(self.mesh.shape), {}
+        d, volume, force = self.places.dimension, self.mesh.cell_volume, None
+        for k, (name, axis) in enumerate(zip(self.mesh.names, self.mesh.axes)):
+            if axis.periodic or axis.cells == 1:
+                continue
+            ends = [values.take(i, axis=k) for i in (0, -1)]
+            if k < d:
+                # towards a wall goes every velocity of its sign
+                speeds = self.box.axes[k].centers
+                along = [other for other in range(2 * d) if other != k].index(d + k)
+                sums = [np.moveaxis(end, along, -1).reshape(-1, len(speeds)).sum(0) for end in ends]
+                out = [np.maximum(-speeds, 0) @ sums[0], np.maximum(speeds, 0) @ sums[1]]
+            else:
+                force = self.force() if force is None else force
+                sums = [end.reshape(self.places.cells, -1).sum(axis=1) for end in ends]
+                push = force[k - d] - self.flow.friction * axis.centers[[0, -1], None]
+                out = [np.maximum(-push[0], 0) @ sums[0], np.maximum(push[1], 0) @ sums[1]]
+            found[f"wall_{name}"] = float(sum(end.sum() for end in ends)) * volume
+            found[f"blocked_{name}"] = float(sum(out)) / axis.spacing * volume
+        return found
+
+    def restart(self):
+        """Return everything but the density that a bit-identical continuation needs."""
+        return {"time": self.time, **{f"row_{name}": value for name, value in self.row.items()}}
+
+    def restore(self, saved):
+        """Continue from what `restart` returned, the density being the start."""
+        self.time = float(saved["time"])
+        self.row = {name: float(saved[f"row_{name}"]) for name in self.row}
