@@ -6,6 +6,7 @@ from wgf import checks
 from wgf.distance import wasserstein_1, wasserstein_2
 from wgf.measure import Density
 from wgf.signed import flat_distance, is_signed, is_unbalanced
+from wgf.solution import in_phase_space
 
 FORMS = {"t": "{:.4g}", "objective_a": "{:.6f}", "objective_b": "{:.6f}"}
 
@@ -57,13 +58,14 @@ class Comparison:
         difference), ``mass_a``, ``mass_b``, ``output_rms`` (root mean square of the difference of
         the model outputs) and, for every axis, ``w1_<axis>`` and ``w2_<axis>``: the Wasserstein
         distances of the marginals normalised to mass 1, in units of the axis, a cell being uniform
-        mass. For unbalanced flows, whose masses differ and may have a sign, ``flat_<position>``
-        instead: the flat norm of the difference of the (signed) marginals, moving mass by a tenth
-        of the axis costing as much as creating it; see `wgf.flat_distance`.
+        mass; with momentum the velocities ``v_<axis>`` are axes, too. For unbalanced flows, whose
+        masses differ and may have a sign, ``flat_<position>`` instead: the flat norm of the
+        difference of the (signed) marginals, moving mass by a tenth of the axis costing as much
+        as creating it; see `wgf.flat_distance`.
     """
 
     def __init__(self, a, b):
-        self.a, self.b = a, b
+        self.a, self.b = a, b = in_phase_space(a), in_phase_space(b)
         self.names = axes_of(a, b)
         kinds = [
             "density" if isinstance(run.snapshots[0], Density) else "particles" for run in (a, b)

@@ -79,6 +79,12 @@ class Axis:
 VELOCITY = "v_"
 
 
+def is_phase(names):
+    """Return whether axes called `names` are positions and then their velocities."""
+    half = len(names) // 2
+    return half > 0 and tuple(names[half:]) == tuple(VELOCITY + name for name in names[:half])
+
+
 class Mesh:
     """Tensor product of one to four named axes; the order given is the array order.
 
@@ -127,10 +133,9 @@ class Mesh:
         the first half; `wgf.phase_space` makes one.
         """
         half = self.dimension // 2
-        names, velocities = self.names[:half], self.names[half:]
-        if not half or velocities != tuple(VELOCITY + name for name in names):
+        if not is_phase(self.names):
             return None
-        return self.sub(names), self.sub(velocities)
+        return self.sub(self.names[:half]), self.sub(self.names[half:])
 
     def axis(self, name):
         """Return the axis called `name`."""

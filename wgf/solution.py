@@ -3,6 +3,7 @@
 import numpy as np
 
 from wgf import checks
+from wgf.measure import Particles
 
 
 class Solution:
@@ -110,3 +111,32 @@ def projected(run, projection):
     found.diagnostics = {key: value for key, value in columns if not key.startswith(gone)}
     found.status = run.status
     return found
+
+
+def in_phase_space(run):
+    """Return a run of particles with velocities as one of points ``(theta, r)``, others as given.
+
+    The snapshots are read when they are asked for; the axes are those of the problem, positions
+    first.
+    """
+    first = run.snapshots[0]
+    if not isinstance(first, Particles) or first.velocities is None:
+        return run
+    found = Solution(run.problem, run.target, run.abscissa)
+    found.times, found.outputs, found.diagnostics = run.times, run.outputs, run.diagnostics
+    found.functional, found.status = getattr(run, "functional", None), run.status
+    found.snapshots = _PhaseSnapshots(run.snapshots)
+    return found
+
+
+class _PhaseSnapshots:
+    """Snapshots of particles with velocities, seen in phase space."""
+
+    def __init__(self, snapshots):
+        self._snapshots = snapshots
+
+    def __len__(self):
+        return len(self._snapshots)
+
+    def __getitem__(self, index):
+        return self._snapshots[index].in_phase_space()

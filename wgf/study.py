@@ -19,6 +19,7 @@ from wgf.discrepancy import default_width, energy_distance, mmd
 from wgf.distance import wasserstein_1
 from wgf.measure import Density
 from wgf.signed import flat_distance, is_signed, is_unbalanced
+from wgf.solution import in_phase_space
 from wgf.transport import available, wasserstein
 
 LIMIT = 2000
@@ -58,6 +59,7 @@ class Study:
 
     def __init__(self, reference, runs, limit=LIMIT):
         checks.whole("compare limit", limit, minimum=1)
+        reference, *runs = (in_phase_space(run) for run in (reference, *runs))
         self.names = axes_of(reference, *runs)
         self.time = _last_common_time([reference, *runs])
         self.limit = limit

@@ -22,12 +22,12 @@ SAVED_MATRICES = 8
 class KineticFiniteVolume:
     """Strang splitting of the kinetic equation for a `wgf.Density` on a `wgf.phase_space`.
 
-    One step is, symmetrically: half the free transport ``∂t rho + r·∇_theta rho = 0``, half the
-    force ``-∇F'(mu)``, friction and noise, half the force, half the transport. Each of the three
-    is conservative and keeps the density non-negative for any step:
+    One step is, symmetrically: half of friction and noise, half of the free transport
+    ``∂t rho + r·∇_theta rho = 0``, the force ``-∇F'(mu)``, and the two halves again in reverse.
+    Each of the three is conservative and keeps the density non-negative for any step:
 
     - Transport moves every line of positions by ``r dt / 2`` and force every line of velocities by
-      ``-∇F' dt / 2``, in flux form with polynomials of degree four of which only positivity is
+      ``-∇F' dt``, in flux form with polynomials of degree four of which only positivity is
       enforced. A wall of the positions turns the velocity round.
     - Friction and noise solve the equations of the Scharfetter-Gummel flux in ``r`` exactly in
       time, by the exponential of their M-matrix, so that the Maxwellian is exact to round-off.
@@ -253,6 +253,7 @@ class KineticStepper:
         step = self.longest_step()
         # as many equal steps as lead to the limit
         dt = limit / max(1, math.ceil(limit / step - 1e-9))
+        lost = self._rub(0.5 * dt)
         self._drift(0.5 * dt)
         self._evaluate()
         force = self.force()
@@ -261,13 +262,12 @@ class KineticStepper:
                 f"force: not finite at t={self.time:g} with dt={dt:g}, check the features and "
                 "potentials for overflow"
             )
-        self._kick(0.5 * dt * force)
-        dissipation = self._rub(dt)
-        self._kick(0.5 * dt * force)
+        self._kick(dt * force)
         self._drift(0.5 * dt)
+        lost += self._rub(0.5 * dt)
         self._evaluate()
         self.time += dt
-        self.row = self._make_row(dt, dissipation)
+        self.row = self._make_row(dt, lost / dt)
         if not np.isfinite(self.row["objective"]):
             raise checks.NumericalError(
                 f"objective: {self.row['objective']} at t={self.time:g} with dt={dt:g}, check the "
@@ -298,12 +298,10 @@ class KineticStepper:
         for k, axis in enumerate(self.box.axes):
             before, n, after = self._velocity_lines(k)
             cells = self.places.cells
-            kernels.kick(
-                self.values, cells, before // cells, n, after, change[k] / axis.spacing
-            )
+            kernels.kick(self.values, cells, before // cells, n, after, change[k] / axis.spacing)
 
     def _rub(self, dt):
-        """Make the step of friction and noise; return the energy it takes, a unit of time."""
+        """Let friction and noise act for a time `dt`; return the energy they take."""
         friction, temperature = self.flow.friction, self.flow.temperature
         if friction == 0:
             return 0.0
@@ -314,7 +312,7 @@ class KineticStepper:
                 kernels.contract(self.values, *lines, math.exp(-friction * dt))
             else:
                 kernels.spread(self.values, *lines, *self._transition(axis, dt))
-        return (before - self._thermal()) / dt
+        return before - self._thermal()
 
     def _thermal(self):
         energy = self.kinetic()

@@ -227,7 +227,8 @@ def entropy(values, partials):
 def friction_loss(values, before, n, after, spacing, lower, temperature, losses):
     """Fill one number a line: the sum over faces of ``|r + T ∂_r log rho|^2 rho``.
 
-    The flux of Scharfetter and Gummel, squared, over the mean of both cells.
+    The flux of Scharfetter and Gummel times the difference of ``|r|^2 / 2 + T log rho``: what the
+    discrete energy loses. Next to an empty cell, the flux squared over the mean of both cells.
     """
     jobs = before * after
     for job in prange(jobs):
@@ -246,5 +247,9 @@ def friction_loss(values, before, n, after, spacing, lower, temperature, losses)
             ahead = 1.0 - 0.5 * z if abs(z) < 1e-8 else (0.0 if z > 700.0 else z / np.expm1(z))
             back = 1.0 + 0.5 * z if abs(z) < 1e-8 else (0.0 if z < -700.0 else -z / np.expm1(-z))
             flux = temperature / spacing * (ahead * left - back * right)
-            total += flux * flux / mean
+            if left > 0.0 and right > 0.0:
+                fall = speed * spacing + temperature * (np.log(right) - np.log(left))
+                total -= flux * fall / spacing
+            else:
+                total += flux * flux / mean
         losses[job] = total

@@ -9,8 +9,10 @@ import numpy as np
 
 from wgf import checks, directory
 from wgf.measure import Density
+from wgf.mesh import is_phase
 from wgf.plot import copies, histories, panels
 from wgf.plot.style import STYLE, axis_names, kind
+from wgf.solution import in_phase_space
 
 ENDINGS = (".gif", ".mp4")
 
@@ -71,12 +73,14 @@ class _Scene:
     """What stays the same from frame to frame: the box, the colours, the curve."""
 
     def __init__(self, solution, index):
-        self.solution, self.names, self.label = solution, axis_names(solution), kind(solution)
+        self.solution = solution = in_phase_space(solution)
+        self.names, self.label = axis_names(solution), kind(solution)
         # of a long film a few snapshots say how large the box must be
         few = index[np.unique(np.linspace(0, len(index) - 1, 20).astype(int))]
         states = [[(self.label, solution.snapshots[int(k)])] for k in few]
         # the two axes with the widest spread are the last ones of a problem with amplitude first
-        self.plane = (0, 1) if len(self.names) < 3 else (1, 2)
+        first = len(self.names) >= 3 and not is_phase(self.names)
+        self.plane = (1, 2) if first else (0, 1)
         measures = [state[0][1] for state in states]
         self.signed = copies.on_copies([solution])
         if self.signed:

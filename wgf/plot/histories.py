@@ -26,6 +26,8 @@ def parts(ax, solution):
     columns = solution.diagnostics
     ax.plot(columns["t"], columns["objective"], color="black", label="objective F")
     terms = [name for name in solution.problem.get("terms", ()) if np.ptp(columns[name]) > 0]
+    if "kinetic" in columns:
+        terms.append("kinetic")
     for name, colour in zip(terms, COLOURS):
         ax.plot(columns["t"], columns[name], "--", color=colour, label=name)
     time_axis(ax, solution)
@@ -34,11 +36,15 @@ def parts(ax, solution):
 
 
 def budget(ax, solution):
-    """Draw what the objective fell by beside the dissipation added up over the steps."""
+    """Draw what the energy fell by beside the dissipation added up over the steps.
+
+    The energy is the objective, with momentum the column ``lyapunov``.
+    """
     columns = solution.diagnostics
-    t, fall = columns["t"], columns["objective"][0] - columns["objective"]
+    name, letter = ("lyapunov", "E") if "lyapunov" in columns else ("objective", "F")
+    t, fall = columns["t"], columns[name][0] - columns[name]
     spent = np.cumsum(columns["dissipation"] * columns["dt"])
-    ax.plot(t, fall, color=COLOURS[0], label="F(0) − F(t)")
+    ax.plot(t, fall, color=COLOURS[0], label=f"{letter}(0) − {letter}(t)")
     ax.plot(t, spent, "--", color=COLOURS[1], label="∫ dissipation dt")
     positive = columns["dissipation"] > 0
     time_axis(ax, solution)
@@ -49,7 +55,7 @@ def budget(ax, solution):
     rate.plot(t[positive], columns["dissipation"][positive], lw=0.8, color="0.6")
     if positive.any():
         rate.set_yscale("log")
-    rate.set_ylabel("dissipation −dF/dt", color="0.4")
+    rate.set_ylabel(f"dissipation −d{letter}/dt", color="0.4")
 
 
 def distances(ax, table):

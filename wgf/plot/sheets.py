@@ -3,8 +3,10 @@
 import numpy as np
 
 from wgf.measure import Density
+from wgf.mesh import is_phase
 from wgf.plot import copies, files, histories, panels
 from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times, planes
+from wgf.solution import in_phase_space
 
 
 def run(solution, path=None, functional=None):
@@ -27,6 +29,10 @@ def run(solution, path=None, functional=None):
     -------
     matplotlib.figure.Figure
     """
+    solution = in_phase_space(solution)
+    if is_phase(axis_names(solution)):
+        # the first variation is a function of the positions alone
+        functional = None
     pairs = [(kind(solution), solution)]
     shown = panel_times(solution.times)
 
