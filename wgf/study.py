@@ -268,6 +268,8 @@ def _keys(fits):
 
 def _order(method):
     """Read the order in h off the words that describe a method; NaN if they do not tell."""
+    if method.startswith("KineticFiniteVolume"):
+        return 2
     found = re.search(r"order=(\d)", method)
     return int(found[1]) if found else np.nan
 

@@ -18,6 +18,9 @@ METHODS = (
     "GradientDescent",
     "Langevin",
     "StochasticGradient",
+    "KineticFiniteVolume",
+    "Baoab",
+    "HeavyBallParticles",
 )
 
 
@@ -35,6 +38,10 @@ def problem(name, size=1):
     smooth, kinked = risk + wgf.Ridge(1e-2), risk + wgf.L1(1e-2, "a")
     growing = wgf.FisherRao(kinked, transport=0.1)
     noisy = wgf.GradientFlow(risk + wgf.Entropy(0.05))
+    phase = wgf.phase_space(mesh.sub("w"), speed=3.0, cells=n)
+    moving = wgf.Density.normal(phase, (0.5, 0.2), (0.5, 0.5))
+    neurons = wgf.Risk(wgf.Features(lambda w: np.tanh(w * x)), wgf.Squared(np.sin(3 * x)))
+    ball = wgf.HeavyBall(neurons, 0.5, 0.1)
     flow, start, method, until = {
         "FiniteVolume 1": (wgf.GradientFlow(kinked), density, wgf.FiniteVolume(1), 6.0),
         "FiniteVolume 2": (wgf.GradientFlow(kinked), density, wgf.FiniteVolume(2), 6.0),
@@ -45,6 +52,12 @@ def problem(name, size=1):
         "ForwardBackward": (wgf.GradientFlow(kinked), particles, wgf.ForwardBackward(), 2.0),
         "Conic": (growing, signed.sample(m, seed=1), wgf.Conic(), 4.0),
         "GradientDescent": (*_wide(size, m), wgf.GradientDescent(0.1), 3.0),
+        "KineticFiniteVolume": (ball, moving, wgf.KineticFiniteVolume(0.02), 0.6),
+        "Baoab": (ball, moving.sample(m, seed=1), wgf.Baoab(0.02, seed=3), 0.6),
+        "HeavyBallParticles": (
+            *(wgf.HeavyBall(kinked, 1.0), particles),
+            *(wgf.HeavyBallParticles(0.02), 0.6),
+        ),
         "Langevin": (noisy, particles, wgf.Langevin(0.02, seed=3), 0.6),
         "StochasticGradient": (
             wgf.GradientFlow(kinked),
