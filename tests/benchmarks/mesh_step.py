@@ -16,7 +16,7 @@ import numpy as np
 from numba import get_num_threads, njit, prange
 
 import wgf
-from wgf.eulerian import kernels
+from wgf.eulerian import transport_kernels
 
 REPEATS = 9
 SAMPLES = 1000
@@ -48,11 +48,10 @@ def transport_row(shape):
     cells = int(np.prod(shape))
     a, b, c, xi = (generator.random(cells) for _ in range(4))
     rates = np.array([0.0] * (4 - len(shape)) + [1.0] * len(shape))
-    blocks = kernels.blocks_of(cells // full[3])
-    outflow, loss = np.empty(blocks), np.empty(blocks)
+    outflow, loss = np.empty(cells // full[3]), np.empty(cells // full[3])
 
     def stage(second):
-        kernels.transport(
+        transport_kernels.transport(
             b, xi, b, a, full, (False,) * 4, rates, 1e-3, 0.0, second, outflow, loss,
             0, cells // full[3],
         )  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 
 from wgf import checks, parallel
-from wgf.eulerian import implicit_kernels, kernels
+from wgf.eulerian import implicit_kernels, kernels, transport_kernels
 from wgf.eulerian.discrete import DiscreteFunctional
 from wgf.eulerian.slab import Slab
 from wgf.eulerian.walls import Walls
@@ -93,8 +93,9 @@ class ExplicitStepper:
         self.potential, self._other_potential, self._stage, self._candidate = (
             np.empty_like(self.values) for _ in range(4)
         )
-        blocks = kernels.blocks_of(slab.last - slab.first)
-        self._outflow, self._loss = np.empty(blocks), np.empty(blocks)
+        rows = slab.last - slab.first
+        self._outflow, self._loss = np.empty(rows), np.empty(rows)
+        self._blocks = np.arange(0, rows, kernels.ROWS_PER_BLOCK)
         self.energy_step = np.inf
         self._enter()
 
@@ -140,7 +141,7 @@ class ExplicitStepper:
         if self.discrete.diffusion:
             return self._diffuse(density, potential, base, result, dt, keep)
         slab, second = self.slab, self.method.order == 2
-        kernels.transport(
+        transport_kernels.transport(
             density,
             potential,
             base,
@@ -157,7 +158,8 @@ class ExplicitStepper:
             slab.last,
         )
         largest = slab.ranks.largest(float(self._outflow.max()))
-        (loss,) = slab.ranks.sums((self._loss, slab.blocks))
+        losses = np.add.reduceat(self._loss, self._blocks)
+        (loss,) = slab.ranks.sums((losses, slab.blocks))
         largest = largest * self.method.order + self._stiffness(density)
         return loss * self.mesh.cell_volume, largest
 
