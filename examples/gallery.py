@@ -98,7 +98,7 @@ def shrink(source, path, width=None):
         image = image.convert("RGB")
     if width is not None:
         image = image.resize((width, image.height * width // image.width), Image.LANCZOS)
-    image.quantize(256).save(path, optimize=True)
+    image.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 PICTURES = {call.__name__: call for call in (ecg, spikes, relu, wdbc, study, limit)}

@@ -495,3 +495,19 @@ def test_sheets_with_level_lines_and_films(folder, capsys):
     capsys.readouterr()
     assert cli.status(argv=["movie", "o/particles", "film.mov"]) == 2
     assert "neither .gif nor .mp4" in error_line(capsys)
+
+
+def test_profile_tells_shares_and_changes_nothing(folder, capsys):
+    assert wgf_run("--profile", "--out", "a", "--no-plot") == 0
+    text = capsys.readouterr().out
+    assert wgf_run("--out", "b", "--no-plot") == 0
+    for side in ("mesh", "particles"):
+        one, two = wgf.open_run(f"a/{side}"), wgf.open_run(f"b/{side}")
+        assert one.problem == two.problem
+        np.testing.assert_array_equal(one.final.points, two.final.points)
+        np.testing.assert_array_equal(one.final.weights, two.final.weights)
+        part = text[text.index(f"{side}: time") :].splitlines()[1:5]
+        assert part[2].split()[:2] == [str(len(one.diagnostics["t"]) - 2), "steps"]
+        shares = [float(line.split()[-1].rstrip("%")) for line in part]
+        # each is rounded to a tenth of a per cent
+        assert abs(sum(shares) - 100) <= 0.4

@@ -216,8 +216,9 @@ def _runner_options(parser, out):
     group.add_argument(
         "--dry-run", action="store_true", help="write nothing: print sizes, memory, steps, time"
     )
+    group.add_argument("--profile", action="store_true", help="print where the time went")
     known = ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
-    return (*known, "dry_run")
+    return (*known, "dry_run", "profile")
 
 
 def _add_option(parser, key, default, note):

@@ -90,3 +90,58 @@ class _Lines(_Reporter):
         head = f"{self.title}: " if self.title else ""
         line = f"{head}t={row['t']:.4g} of {self.until:.4g}, {self.describe(row)}{eta}"
         print(line, file=self.stream, flush=True)
+
+
+class Profile:
+    """A method that notes where the time of a run goes; it solves like the method it holds.
+
+    Attributes
+    ----------
+    prepared, first, steps : float
+        Seconds spent preparing, in the first step (which compiles), and in all others.
+    count : int
+        Number of steps.
+    """
+
+    def __init__(self, method):
+        self.method = method
+        self.began = time.perf_counter()
+        self.prepared = self.first = self.steps = 0.0
+        self.count = 0
+
+    def __repr__(self):
+        return repr(self.method)
+
+    def prepare(self, flow, start):
+        """Return the stepper of the method, with its steps timed."""
+        begin = time.perf_counter()
+        stepper = self.method.prepare(flow, start)
+        self.prepared += time.perf_counter() - begin
+        advance = stepper.advance
+
+        def timed(limit):
+            begin = time.perf_counter()
+            row = advance(limit)
+            taken = time.perf_counter() - begin
+            if self.count:
+                self.steps += taken
+            else:
+                self.first = taken
+            self.count += 1
+            return row
+
+        stepper.advance = timed
+        return stepper
+
+    def __str__(self):
+        total = time.perf_counter() - self.began
+        rest = max(total - self.prepared - self.first - self.steps, 0.0)
+        lines = []
+        for name, seconds in (
+            ("prepare", self.prepared),
+            ("first step", self.first),
+            (f"{max(self.count - 1, 0)} steps", self.steps),
+            ("store, rest", rest),
+        ):
+            lines.append(f"  {name:<12} {seconds:8.3f} s {seconds / max(total, 1e-9):6.1%}")
+        return "\n".join(lines)

@@ -17,7 +17,7 @@ import sys
 from types import SimpleNamespace
 
 from wgf import checks, parallel
-from wgf.progress import reporter
+from wgf.progress import Profile, reporter
 
 KEYS = ("flow", "start", "until", "every", "at", "methods", "particles", "report")
 OPTIONS = "options.json"
@@ -355,6 +355,11 @@ def _run_sides(system, begin, chosen, paths, figure, settings, remember):
 def _solve(system, side, start, method, save, settings, signals, remember):
     from wgf.driver import solve
 
+    profile = None
+    if getattr(settings, "profile", False):
+        from wgf.driver import default_method
+
+        method = profile = Profile(method or default_method(system.flow, start))
     show = None if settings.quiet else reporter(system.until, side)
     steps = -1
 
@@ -387,6 +392,8 @@ def _solve(system, side, start, method, save, settings, signals, remember):
     finally:
         if show is not None:
             show.close()
+    if profile is not None:
+        print(f"{side}: time\n{profile}\n")
     number = parallel.world().share(signals.number)
     if number is not None and solution.status == "stopped":
         raise Stopped(

@@ -10,6 +10,7 @@ from PIL import Image
 
 import wgf
 from wgf import plot
+from wgf.plot import panels
 from wgf.plot.histories import quantiles
 from wgf.plot.style import log_spaced, panel_times
 
@@ -131,6 +132,24 @@ def test_particles_in_many_dimensions_are_drawn_along_the_first(tmp_path):
     labels = [ax.get_ylabel() for ax in figure.axes]
     assert "w3" in labels and "w4" not in labels
     plot.movie(run, tmp_path / "film.gif", frames=2)
+
+
+def test_the_surface_of_a_ball_of_mass():
+    mesh = wgf.Mesh(a=wgf.Axis(0, 6, 6), w1=wgf.Axis(0, 3, 3), w2=wgf.Axis(0, 4, 4))
+    values = np.zeros(mesh.shape)
+    values[1:3, 0, 3] = 1.0
+    figure = Figure()
+    panels.surface(figure.add_subplot(projection="3d"), wgf.Density(mesh, values), mesh.names)
+    (series,) = plot.figure_numbers(figure).values()
+    corners = np.stack([series["90% of the mass"][c] for c in "zxy"], axis=1)
+    # two cubes beside each other have ten faces, here 1 < a < 3, 0 < w1 < 1, 3 < w2 < 4
+    assert len(corners) == 4 * 10
+    np.testing.assert_array_equal(corners.min(axis=0), [1, 0, 3])
+    np.testing.assert_array_equal(corners.max(axis=0), [3, 1, 4])
+    fine = wgf.Density.normal(wgf.Mesh(**{n: wgf.Axis(-1, 1, 90) for n in "xyz"}), 0.1, 0.3)
+    masses, edges = panels.coarse(fine, 40)
+    assert masses.shape == (30, 30, 30)
+    assert masses.sum() == pytest.approx(fine.values.sum()) and edges[0][-1] == 1
 
 
 def test_labels_are_drawn_as_two_distributions():

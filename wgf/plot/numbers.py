@@ -69,6 +69,9 @@ def _collected(collection):
         for level, path in zip(collection.levels, collection.get_paths()):
             x, y = path.vertices.T
             yield f"level {level:.6g}", {"x": x, "y": y}
+    elif hasattr(collection, "corners"):
+        x, y, z = collection.corners.T
+        yield name, {"x": x, "y": y, "z": z}
     elif hasattr(collection, "_offsets3d"):
         x, y, z = (np.asarray(v, dtype=float) for v in collection._offsets3d)
         yield name, {"x": x, "y": y, "z": z}

@@ -194,6 +194,50 @@ def space(ax, measure, names):
     ax.set_zlabel(names[0])
 
 
+def surface(ax, measure, names, share=0.9):
+    """Draw the surface of the smallest set of cells that holds a share of the mass."""
+    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+    values, edges = coarse(measure, 40)
+    order = np.sort(values.ravel())[::-1]
+    reach = np.searchsorted(np.cumsum(order), share * order.sum())
+    inside = np.pad(values >= order[min(reach, order.size - 1)], 1)
+    quads, shades = [], []
+    for i in range(3):
+        # a face lies where a cell of the set meets one that is not
+        for index in np.argwhere(np.diff(inside, axis=i)):
+            low = [edges[j][max(index[j] - (j != i), 0)] for j in range(3)]
+            high = [edges[j][index[j]] for j in range(3)]
+            j, k = (n for n in range(3) if n != i)
+            corners = np.tile(np.array(low, dtype=float), (4, 1))
+            corners[1:3, j], corners[2:, k] = high[j], high[k]
+            quads.append(corners[:, (1, 2, 0)])
+            shades.append((1.0, 0.8, 0.6)[i])
+    quads, shades = np.array(quads), np.array(shades)
+    base = np.array([0.34, 0.62, 0.83])
+    collection = Poly3DCollection(quads, facecolors=base * shades[:, None], linewidths=0)
+    collection.set_label(f"{share:.0%} of the mass")
+    # kept for those who ask for the numbers: matplotlib keeps the projection only
+    collection.corners = quads.reshape(-1, 3)
+    ax.add_collection3d(collection)
+    low, high = quads.min(axis=(0, 1)), quads.max(axis=(0, 1))
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
+    ax.set_xlabel(names[1])
+    ax.set_ylabel(names[2])
+    ax.set_zlabel(names[0])
+    ax.set_title(f"{share:.0%} of the mass")
+
+
+def coarse(measure, cells):
+    """Return masses in blocks, at most `cells` along every axis, and the edges of the blocks."""
+    values, edges = measure.values, []
+    for i, axis in enumerate(measure.mesh.axes):
+        starts = np.arange(0, axis.cells, -(-axis.cells // cells))
+        values = np.add.reduceat(values, starts, axis=i)
+        edges.append(axis.edges[np.append(starts, axis.cells)])
+    return values, edges
+
+
 def variation_lines(ax, functional, measure, plane, box, at=None):
     """Draw level lines of ``F'(mu)``, its smallest level set in the colour of particles."""
     low, high = box

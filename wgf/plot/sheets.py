@@ -13,9 +13,9 @@ def run(solution, path=None, functional=None):
     """Draw a sheet for one run.
 
     The measure at several times in all planes of two axes; the end with its marginals (in space:
-    slices of a density, a view of particles) and how the mass spreads over time; objective and
-    parts, energy budget, fit. Of a run of signed measures the difference of the two copies is
-    drawn along the positions, and the mass of each copy over time.
+    surface and slices of a density, a view of particles) and how the mass spreads over time;
+    objective and parts, energy budget, fit. Of a run of signed measures the difference of the two
+    copies is drawn along the positions, and the mass of each copy over time.
 
     Parameters
     ----------
@@ -136,18 +136,19 @@ def _ending(figure, solution, functional):
     names, label, measure = axis_names(solution), kind(solution), solution.final
     d, density = len(names), isinstance(measure, Density)
     state = [(label, measure)]
-    wide = 3 if d == 3 and density else 1
+    solid = d == 3 and density
     extra = functional is not None and (d < 3 or not density) and d < 4
-    ratios = [*([1.15 * wide] if d in (2, 3) else []), *([1.15] if extra and d < 3 else []), 1.3]
+    ratios = [1.15] * (d in (2, 3)) + [2.8] * solid + [1.15] * (extra and d < 3) + [1.3]
     columns = list(np.atleast_1d(figure.subfigures(1, len(ratios), width_ratios=ratios)))
     if d == 2:
         box = panels.bounds([state], (0, 1))
         norm = panels.colours([measure.values] if density else [])
         panels.joint(columns[0], state, (0, 1), names, norm, box, "the end, with marginals")
-    elif d == 3 and density:
-        axes = columns[0].subplots(1, 3, sharex=True, sharey=True)
+    elif solid:
+        panels.surface(columns[0].add_subplot(projection="3d"), measure, names)
+        axes = columns[1].subplots(1, 3, sharex=True, sharey=True)
         image = panels.slices(axes, measure, names, functional=functional)
-        columns[0].colorbar(image, ax=list(axes), label="density", pad=0.01, extend="min")
+        columns[1].colorbar(image, ax=list(axes), label="density", pad=0.01, extend="min")
     elif d == 3:
         panels.space(columns[0].add_subplot(projection="3d"), measure, names)
     if extra and d < 3:
