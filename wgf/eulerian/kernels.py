@@ -5,7 +5,6 @@ A *row* is the contiguous run along the last axis; every sum is taken row by row
 blocks of rows) and added in order, so the bits do not depend on the number of threads.
 """
 
-import numpy as np
 from numba import njit, prange
 
 ROWS_PER_BLOCK = 64
