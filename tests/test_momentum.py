@@ -60,6 +60,94 @@ def test_particles_converge_to_the_mesh():
     assert slope == pytest.approx(-0.5, abs=0.12)
 
 
+@pytest.mark.filterwarnings("ignore:box")
+def test_mobility_is_another_unit_of_length():
+    """Mobilities ``M_i`` are coordinates ``theta_i / sqrt(M_i)`` on both sides, to round-off."""
+    size = np.array([0.5, 3.0])
+
+    def well(p):
+        return 0.25 * p[:, 0] ** 4 + 0.5 * p[:, 0] * p[:, 1] + 0.5 * p[:, 1] ** 2
+
+    plain = wgf.HeavyBall(wgf.Potential(lambda p: well(p * size)), 0.8, 0.3)
+    mobile = wgf.HeavyBall(
+        wgf.Potential(well), 0.8, 0.3, mobility=dict(zip("xy", size**2, strict=True))
+    )
+    meshes = [
+        wgf.phase_space(wgf.Mesh(x=wgf.Axis(-3 * a, 3 * a, 12), y=wgf.Axis(-2 * b, 2 * b, 10)),
+                        (3 * a, 3 * b), (12, 10))
+        for a, b in (np.ones(2), size)
+    ]  # fmt: skip
+    values = wgf.Density.normal(meshes[0], (0.4, -0.3, 0.2, 0.1), (0.8, 0.6, 0.7, 0.7)).values
+    starts = [wgf.Density(meshes[0], values), wgf.Density(meshes[1], values / np.prod(size) ** 2)]
+    method = wgf.KineticFiniteVolume(0.1)
+    one, two = (
+        wgf.solve(f, s, 1.0, method=method)
+        for f, s in zip((plain, mobile), starts, strict=True)
+    )  # fmt: skip
+    np.testing.assert_allclose(two.final.values * np.prod(size) ** 2, one.final.values, atol=1e-13)
+    for name in ("objective", "kinetic", "dissipation", "wall_x", "blocked_v_x"):
+        np.testing.assert_allclose(two.diagnostics[name], one.diagnostics[name], atol=1e-12)
+    # the entropy knows the unit, its changes do not
+    np.testing.assert_allclose(
+        np.diff(two.diagnostics["lyapunov"]), np.diff(one.diagnostics["lyapunov"]), atol=1e-12
+    )
+    drawn = starts[0].sample(50, 0)
+    begin = [drawn, wgf.Particles(drawn.points * size, velocities=drawn.velocities * size,
+                                  domain=meshes[1].phase[0])]  # fmt: skip
+    one, two = (
+        wgf.solve(f, s, 1.0, method=wgf.Baoab(0.1, seed=2))
+        for f, s in zip((plain, mobile), begin, strict=True)
+    )  # fmt: skip
+    # central differences of the potential
+    np.testing.assert_allclose(two.final.points, one.final.points * size, atol=1e-7)
+    np.testing.assert_allclose(two.diagnostics["kinetic"], one.diagnostics["kinetic"], atol=1e-7)
+
+
+def test_maxwellian_of_mobilities_is_stationary():
+    mesh = wgf.phase_space(
+        wgf.Mesh(x=wgf.Axis(-1, 1, 4), y=wgf.Axis(-1, 1, 4)), (2.0, 6.0), (40, 40)
+    )
+    flow = wgf.HeavyBall(
+        wgf.Potential(lambda p: 0 * p[:, 0]), 1.0, 0.1, mobility={"x": 0.5, "y": 5.0}
+    )
+    places = wgf.Density.uniform(mesh.phase[0])
+    start = wgf.maxwellian(places, (0.05, 0.5), mesh)
+    run = wgf.solve(flow, start, 1.0, method=wgf.KineticFiniteVolume(0.1))
+    np.testing.assert_allclose(run.final.values, start.values, rtol=1e-9)
+    with pytest.warns(wgf.BoxWarning, match="temperature 0.5 lies beyond the velocities v_y"):
+        box = wgf.phase_space(mesh.phase[0], 2.0, 40)
+        wgf.KineticFiniteVolume().prepare(flow, wgf.maxwellian(places, 0.05, box))
+    drawn = wgf.maxwellian(places.sample(20_000, 0), (0.05, 0.5))
+    # four standard errors
+    assert drawn.velocities.var(axis=0) == pytest.approx([0.05, 0.5], rel=4 * np.sqrt(2 / 20_000))
+
+
+@pytest.mark.filterwarnings("ignore:box")
+@pytest.mark.parametrize("temperature", [0.0, 0.4])
+def test_frozen_axes(temperature):
+    """Nothing moves along them, and the rest moves as in a problem without them."""
+    V = wgf.Potential(lambda p: 0.5 * p[:, 0] ** 2 * (1 + p[:, 1]))
+    flow = wgf.HeavyBall(V, 0.5, temperature, frozen="c")
+    places = wgf.Mesh(x=wgf.Axis(-4, 4, 24), c=wgf.Axis(0, 1, 2))
+    mesh = wgf.phase_space(places, (4.0, 1.0), (24, 1))
+    start = wgf.Density.normal(mesh, (1.0, 0.4, 0.0, 0.0), (0.5, 2.0, 0.6, 9.0))
+    method = wgf.KineticFiniteVolume(0.1)
+    run = wgf.solve(flow, start, 1.0, method=method)
+    assert "wall_c" not in run.diagnostics
+    line = wgf.phase_space(wgf.Mesh(x=places.axes[0]), 4.0, 24)
+    for i, c in enumerate(places.axes[1].centers):
+        half = wgf.Density(line, start.values[:, i, :, 0])
+        alone = wgf.HeavyBall(wgf.Ridge(1 + c), 0.5, temperature)
+        final = wgf.solve(alone, half, 1.0, method=method).final
+        np.testing.assert_allclose(run.final.values[:, i, :, 0], final.values, atol=1e-14)
+    cloud = start.sample(30, 1)
+    for method in (wgf.Baoab(0.1), wgf.HeavyBallParticles(0.1))[: 1 if temperature else 2]:
+        final = wgf.solve(flow, cloud, 1.0, method=method).final
+        assert np.array_equal(final.points[:, 1], cloud.points[:, 1])
+        assert np.array_equal(final.velocities[:, 1], cloud.velocities[:, 1])
+        assert np.all(final.points[:, 0] != cloud.points[:, 0])
+
+
 def test_objective_oscillates_and_energy_falls():
     run = wgf.solve(tanh_flow(0.3, 0.05), start(64), 8.0, method=wgf.KineticFiniteVolume(0.05))
     columns = run.diagnostics
@@ -147,6 +235,20 @@ CASES = [
     (lambda: wgf.KineticFiniteVolume(0.0), "step: 0 is too small"),
     (lambda: wgf.Baoab(-1.0), "step: -1 is too small"),
     (lambda: wgf.Baoab(seed=1.5), "1.5 is not a whole number"),
+    (lambda: wgf.Baoab(batch=0), "baoab batch: 0 is too small"),
+    (lambda: wgf.Baoab(batch=3, look=0), "baoab look: 0 is too small"),
+    (lambda: wgf.Baoab(batch=3).prepare(FLOW, AT_REST), "3 of 1 samples, give at most 1"),
+    (
+        lambda: wgf.HeavyBallParticles(batch=1).prepare(
+            wgf.HeavyBall(wgf.Ridge(1.0), 1.0), AT_REST
+        ),
+        "batch: 0 terms with samples",
+    ),
+    (lambda: wgf.HeavyBall(square_neuron(), 1.0, mobility={"u": -1}), "mobility of u: -1 is too"),
+    (
+        lambda: wgf.Baoab().prepare(wgf.HeavyBall(wgf.Ridge(1.0), 1.0, frozen="y"), AT_REST),
+        "frozen",
+    ),
     (lambda: wgf.HeavyBallParticles(2.0).prepare(FLOW, AT_REST), "give at most 1"),
     (lambda: wgf.HeavyBallParticles().prepare(HOT, AT_REST), "no noise for the temperature 0.5"),
     (lambda: wgf.RungeKutta().prepare(FLOW, AT_REST), "HeavyBall does not fit"),

@@ -68,6 +68,7 @@ CASES = [
     (lambda: wgf.phase_space(LINE, 1.0, 0), "cells: 0 is too small"),
     (lambda: wgf.maxwellian(wgf.Density.uniform(LINE), 1.0, LINE), "is no phase space of"),
     (lambda: wgf.maxwellian(wgf.Density.uniform(LINE), -1.0), "temperature: -1"),
+    (lambda: wgf.maxwellian(wgf.Density.uniform(LINE), (1.0, 2.0)), "2 numbers for 1 axes"),
     (lambda: wgf.positions(wgf.Density.uniform(LINE)), "hold no velocities"),
     (lambda: wgf.velocities(wgf.Particles([[0.0]])), "no velocities"),
     (lambda: wgf.Particles([[0.0]]).in_phase_space(), "no velocities"),

@@ -6,7 +6,31 @@ from wgf.measure import Density, Particles
 from wgf.mesh import VELOCITY
 
 
-class GradientFlow:
+class _Transport:
+    """A functional whose measures move, with a factor of the force along every axis."""
+
+    def __init__(self, F, frozen, mobility):
+        if isinstance(F, Term):
+            F = Functional([F])
+        self.functional = checks.instance("flow functional", F, Functional)
+        self.frozen = checks.axis_names("flow frozen", frozen)
+        self.mobility = {}
+        if not isinstance(mobility, dict | None):
+            raise checks.InputTypeError(
+                f"flow mobility: {mobility!r} is no dictionary, give one of axis names and factors"
+            )
+        checks.axis_names("flow mobility", list(mobility or {}))
+        for name, factor in (mobility or {}).items():
+            self.mobility[name] = checks.number(f"flow mobility of {name}", factor, minimum=0)
+
+    def mobilities(self, names):
+        """Return the factor of the force for every axis in `names`, 0 for frozen ones."""
+        checks.positions_of("flow frozen", self.frozen, names)
+        checks.positions_of("flow mobility", tuple(self.mobility), names)
+        return [0.0 if n in self.frozen else self.mobility.get(n, 1.0) for n in names]
+
+
+class GradientFlow(_Transport):
     """Wasserstein gradient flow ``∂t mu = ∇·(mu ∇F'(mu))``, particle velocity ``-∇F'(mu)``.
 
     Parameters
@@ -24,28 +48,11 @@ class GradientFlow:
     """
 
     def __init__(self, F, frozen=(), mobility=None):
-        if isinstance(F, Term):
-            F = Functional([F])
-        self.functional = checks.instance("flow functional", F, Functional)
-        self.frozen = checks.axis_names("flow frozen", frozen)
-        self.mobility = {}
-        if not isinstance(mobility, dict | None):
-            raise checks.InputTypeError(
-                f"flow mobility: {mobility!r} is no dictionary, give one of axis names and factors"
-            )
-        checks.axis_names("flow mobility", list(mobility or {}))
-        for name, factor in (mobility or {}).items():
-            self.mobility[name] = checks.number(f"flow mobility of {name}", factor, minimum=0)
+        super().__init__(F, frozen, mobility)
 
     def axis_names(self, measure):
         """Return the names of the measure's axes; see `wgf.Functional.axis_names`."""
         return self.functional.axis_names(measure)
-
-    def mobilities(self, names):
-        """Return the factor of the velocity for every axis in `names`, 0 for frozen ones."""
-        checks.positions_of("flow frozen", self.frozen, names)
-        checks.positions_of("flow mobility", tuple(self.mobility), names)
-        return [0.0 if n in self.frozen else self.mobility.get(n, 1.0) for n in names]
 
     def __repr__(self):
         return (
@@ -141,7 +148,7 @@ class FisherRao:
         )
 
 
-class HeavyBall:
+class HeavyBall(_Transport):
     """Heavy ball: the nonlinear kinetic Fokker-Planck equation of a flow with momentum.
 
     Every parameter has a velocity ``r``,
@@ -163,6 +170,12 @@ class HeavyBall:
         ``T = 1 / beta >= 0``; 0 is the noiseless heavy ball, a nonlinear Vlasov equation with
         friction. The noise is ``sqrt(2 gamma T) dW``: the velocities tend to the Maxwellian of
         variance ``T`` whatever the friction, and without friction there is no noise.
+    frozen : axis names
+        Axes of the parameters along which nothing moves.
+    mobility : dict of float, optional
+        Factor ``M_i`` of the force along an axis, default 1, the inverse of a mass: the equations
+        become ``dr_i = -(gamma r_i + M_i ∂_i F') dt + sqrt(2 gamma T M_i) dW_i``, ``|r|^2`` below
+        is ``sum_i r_i^2 / M_i`` and the Maxwellian has the variances ``T M_i``.
 
     Raises
     ------
@@ -185,12 +198,11 @@ class HeavyBall:
     Caluya & Halder 2020.
     """
 
-    def __init__(self, F, friction, temperature=0.0):
-        if isinstance(F, Term):
-            F = Functional([F])
-        self.functional = checks.instance("heavy ball functional", F, Functional)
+    def __init__(self, F, friction, temperature=0.0, frozen=(), mobility=None):
+        super().__init__(F, frozen, mobility)
         self.friction = checks.number("heavy ball friction", friction, minimum=0)
         self.temperature = checks.number("heavy ball temperature", temperature, minimum=0)
+        F = self.functional
         for name, term in zip(F.part_names, F.terms):
             if term.local:
                 raise checks.InputError(
@@ -218,12 +230,8 @@ class HeavyBall:
         self.functional.axis_names(measure.marginal(*measure.mesh.phase[0].names))
         return measure.names
 
-    def mobilities(self, names):
-        """Return the factor of the velocity for every axis in `names`: 1."""
-        return [1.0] * len(names)
-
     def __repr__(self):
         return (
             f"HeavyBall({self.functional!r}, friction={self.friction!r}, "
-            f"temperature={self.temperature!r})"
+            f"temperature={self.temperature!r}, frozen={self.frozen!r}, mobility={self.mobility!r})"
         )

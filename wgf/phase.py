@@ -58,8 +58,9 @@ def maxwellian(measure, temperature, mesh=None, seed=0):
     ----------
     measure : Density or Particles
         Of positions.
-    temperature : float
-        0 is rest: particles with velocity 0, a density within the cells next to 0.
+    temperature : float or sequence of float
+        One number or one an axis, with mobilities ``M_i`` of a flow ``T M_i``. 0 is rest: particles
+        with velocity 0, a density within the cells next to 0.
     mesh : Mesh, optional
         Phase space of a density, see `phase_space`; its positions are those of `measure`.
     seed : int
@@ -71,11 +72,20 @@ def maxwellian(measure, temperature, mesh=None, seed=0):
         For a density without a phase space that fits.
     """
     checks.instance("maxwellian measure", measure, (Density, Particles))
-    temperature = checks.number("maxwellian temperature", temperature, minimum=0)
-    spread = np.sqrt(temperature)
+    count = len(measure.names)
+    given = checks.array("maxwellian temperature", temperature, dimensions=(0, 1))
+    if given.size not in (1, count):
+        raise checks.InputError(
+            f"maxwellian temperature: {given.size} numbers for {count} axes, give one or one an "
+            "axis"
+        )
+    variances = [
+        checks.number("maxwellian temperature", float(each), minimum=0)
+        for each in np.broadcast_to(given, count)
+    ]
     if isinstance(measure, Particles):
         generator = np.random.default_rng(checks.whole("maxwellian seed", seed))
-        drawn = spread * generator.normal(size=measure.points.shape)
+        drawn = np.sqrt(variances) * generator.normal(size=measure.points.shape)
         return Particles(measure.points, measure.weights, drawn, measure.domain)
     checks.instance("maxwellian mesh", mesh, Mesh)
     if mesh.phase is None or mesh.phase[0] != measure.mesh:
@@ -83,15 +93,14 @@ def maxwellian(measure, temperature, mesh=None, seed=0):
             f"maxwellian mesh: {mesh} is no phase space of {measure.mesh}, build it by "
             "wgf.phase_space"
         )
-    box = mesh.phase[1]
-    if temperature > 0:
-        # the equilibrium of the discrete friction and noise: values at the centres
-        points = box.points()
-        values = np.exp(-0.5 * np.sum(points**2, axis=1) / temperature)
-    else:
-        points = np.abs(box.points()) / box.spacing
-        values = (points < 0.75).all(axis=1).astype(float)
-    values /= values.sum() * box.cell_volume
+    box, values = mesh.phase[1], np.ones(())
+    for axis, variance in zip(box.axes, variances):
+        if variance > 0:
+            # the equilibrium of the discrete friction and noise: values at the centres
+            profile = np.exp(-0.5 * axis.centers**2 / variance)
+        else:
+            profile = (np.abs(axis.centers) < 0.75 * axis.spacing).astype(float)
+        values = np.multiply.outer(values, profile / (profile.sum() * axis.spacing))
     shape = measure.mesh.shape + box.shape
     return Density(mesh, np.multiply.outer(measure.values, values).reshape(shape))
 

@@ -1,5 +1,6 @@
 """Particles with momentum against exact moments, the heavy-ball iteration, and repetition."""
 
+import numba
 import numpy as np
 import pytest
 from momentum import gaussian, orders, square_moments, square_neuron
@@ -142,6 +143,63 @@ def test_continues_with_the_same_numbers(tmp_path, method):
     assert np.array_equal(resumed.diagnostics["residual"], whole.diagnostics["residual"])
     stored = wgf.open_run(tmp_path / "run")
     assert np.array_equal(stored.final.velocities, whole.final.velocities)
+
+
+def neurons(n=40, m=15):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(n, 3))
+    risk = wgf.Risk(wgf.Neurons(x, "tanh"), wgf.Squared(np.sin(x[:, 0])))
+    return wgf.HeavyBall(risk + wgf.Ridge(0.01), 0.5), wgf.Particles(generator.normal(size=(m, 4)))
+
+
+BATCHED = [wgf.Baoab(0.05, seed=3, batch=7, look=4), wgf.HeavyBallParticles(0.05, 3, 7, 4)]
+
+
+@pytest.mark.parametrize("method", [wgf.Baoab, wgf.HeavyBallParticles])
+def test_all_samples_in_a_batch(method):
+    flow, start = neurons()
+    every = wgf.solve(flow, start, 2.0, method=method(0.1, batch=40, look=5))
+    whole = wgf.solve(flow, start, 2.0, method=method(0.1))
+    np.testing.assert_allclose(every.final.points, whole.final.points, rtol=0, atol=1e-12)
+    assert len(every.diagnostics["t"]) == 5
+    # energy taken by friction between two rows, the mean over the steps
+    lost = (whole.diagnostics["dissipation"] * whole.diagnostics["dt"]).sum()
+    assert (every.diagnostics["dissipation"] * every.diagnostics["dt"]).sum() == pytest.approx(lost)
+
+
+@pytest.mark.parametrize("method", BATCHED)
+def test_batches_learn(method):
+    flow, start = neurons()
+    columns = wgf.solve(flow, start, 30.0, method=method).diagnostics
+    assert columns["objective"][-1] < 0.2 * columns["objective"][0]
+
+
+@pytest.mark.parametrize("method", BATCHED)
+def test_batches_continue_bit_by_bit_on_any_threads(tmp_path, method):
+    flow, start = neurons(m=600)
+    options = {"method": method, "every": 0.5}
+    whole = wgf.solve(flow, start, 2.0, **options)
+    wgf.solve(flow, start, 1.0, save=tmp_path / "run", **options)
+    threads = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        run = wgf.solve(flow, start, 2.0, save=tmp_path / "run", resume=True, **options)
+    finally:
+        numba.set_num_threads(threads)
+    assert np.array_equal(run.final.points, whole.final.points)
+    assert np.array_equal(run.final.velocities, whole.final.velocities)
+
+
+def test_rate_at_the_start_knows_the_noise():
+    """``gamma (∫ |r|^2 drho - d T)``: nothing for a Maxwellian, and what the first steps lose."""
+    temperature, friction, start = 0.3, 0.7, cloud(100_000)
+    flow = wgf.HeavyBall(wgf.Ridge(1.0), friction, temperature)
+    assert wgf.Baoab().prepare(flow, start).row["dissipation"] == pytest.approx(0.0, abs=1e-12)
+    hot = wgf.Particles(start.points, velocities=2 * start.velocities)
+    columns = wgf.solve(flow, hot, 0.01, method=wgf.Baoab(0.01)).diagnostics
+    assert columns["dissipation"][0] == pytest.approx(friction * 3 * 0.3, rel=1e-12)
+    # noise of the mean: r dW summed, 2 sqrt(gamma T) 1.1 / sqrt(m dt) = 0.03; the force adds 0.01
+    assert columns["dissipation"][1] == pytest.approx(friction * 3 * 0.3, abs=0.15)
 
 
 def test_default_methods():

@@ -1,5 +1,6 @@
 """The kinetic equation of the heavy ball on a mesh of positions and velocities."""
 
+import functools
 import math
 import warnings
 
@@ -66,19 +67,20 @@ class KineticFiniteVolume:
         checks.instance("kinetic flow", flow, HeavyBall)
         checks.instance("kinetic start", start, Density)
         flow.axis_names(start)
-        check_velocities(start.mesh.phase[1], flow)
+        check_velocities(*start.mesh.phase, flow)
         return KineticStepper(self, flow, start)
 
     def __repr__(self):
         return f"KineticFiniteVolume(step={self.step!r})"
 
 
-def check_velocities(box, flow):
+def check_velocities(places, box, flow):
     """Raise or warn if the box of velocities cannot hold the flow."""
     from scipy.special import ndtr, ndtri
 
-    spread = math.sqrt(flow.temperature)
-    for name, axis in zip(box.names, box.axes):
+    for name, axis, mobility in zip(box.names, box.axes, flow.mobilities(places.names)):
+        variance = flow.temperature * mobility
+        spread = math.sqrt(variance)
         if axis.periodic or abs(axis.lower + axis.upper) > 1e-12 * axis.length:
             raise checks.InputError(
                 f"heavy ball start: the velocities {name} in [{axis.lower:g}, {axis.upper:g}] "
@@ -89,7 +91,7 @@ def check_velocities(box, flow):
         tail = 2 * float(ndtr(-axis.upper / spread))
         if tail > TAIL:
             warnings.warn(
-                f"box: {tail:.2g} of a Maxwellian of temperature {flow.temperature:g} lies beyond "
+                f"box: {tail:.2g} of a Maxwellian of temperature {variance:g} lies beyond "
                 f"the velocities {name} of [-{axis.upper:g}, {axis.upper:g}], give a speed of "
                 f"{-spread * float(ndtri(0.5 * TAIL)):.3g}",
                 checks.BoxWarning,
@@ -98,7 +100,7 @@ def check_velocities(box, flow):
         if axis.spacing > spread:
             warnings.warn(
                 f"box: cells of {axis.spacing:.3g} along {name} are wider than the Maxwellian of "
-                f"temperature {flow.temperature:g}, give {math.ceil(2 * axis.length / spread)} "
+                f"temperature {variance:g}, give {math.ceil(2 * axis.length / spread)} "
                 "cells or the temperature 0",
                 checks.BoxWarning,
                 stacklevel=4,
@@ -175,8 +177,12 @@ class KineticStepper:
         self.time = 0.0
         self.matrices = {}
         self.potential = np.empty(self.places.cells)
-        squares = [axis.centers**2 for axis in self.box.axes]
-        self.half_squares = 0.5 * np.add.outer(*squares) if len(squares) > 1 else 0.5 * squares[0]
+        self.mobility = flow.mobilities(self.places.names)
+        halves = [
+            0.5 * axis.centers**2 / mobility if mobility else np.zeros(axis.cells)
+            for axis, mobility in zip(self.box.axes, self.mobility)
+        ]
+        self.energies = functools.reduce(np.add.outer, halves).ravel()
         self._evaluate()
         self.row = self._make_row(0.0, self.loss())
 
@@ -217,7 +223,7 @@ class KineticStepper:
     def kinetic(self):
         """Return ``∫ |r|^2 / 2 drho``."""
         parts = self.values.reshape(self.places.cells, self.box.cells)
-        return float(np.sum(parts * self.half_squares.ravel())) * self.mesh.cell_volume
+        return float(np.sum(parts * self.energies)) * self.mesh.cell_volume
 
     def entropy(self):
         """Return ``∫ rho log rho``."""
@@ -226,17 +232,22 @@ class KineticStepper:
         return float(partials.sum()) * self.mesh.cell_volume
 
     def loss(self):
-        """Return the rate ``gamma ∫ |r + T ∇_r log rho|^2 drho`` of the current state."""
+        """Return the rate ``gamma ∫ M |r / M + T ∇_r log rho|^2 drho`` of the current state."""
         total = 0.0
-        for k, axis in enumerate(self.box.axes):
+        for k, axis, mobility in self._moving():
             before, n, after = self._velocity_lines(k)
             losses = np.empty(before * after)
             kernels.friction_loss(
                 self.values, before, n, after, axis.spacing, axis.lower,
-                self.flow.temperature, losses,
+                self.flow.temperature * mobility, losses,
             )  # fmt: skip
-            total += float(losses.sum())
+            total += float(losses.sum()) / mobility
         return self.flow.friction * total * self.mesh.cell_volume
+
+    def _moving(self):
+        """Return ``(k, axis of the velocity, mobility)`` of the axes that are not frozen."""
+        each = zip(range(self.places.dimension), self.box.axes, self.mobility)
+        return [found for found in each if found[2] > 0]
 
     def _velocity_lines(self, k):
         shape, at = self.mesh.shape, self.places.dimension + k
@@ -279,12 +290,13 @@ class KineticStepper:
         """Return the step of the method, or that of the mesh and the friction."""
         if self.method.step is not None:
             return self.method.step
-        step = min(p.spacing / v.upper for p, v in zip(self.places.axes, self.box.axes))
-        return min(step, 0.2 / max(self.flow.friction, 1e-300))
+        steps = [self.places.axes[k].spacing / axis.upper for k, axis, _ in self._moving()]
+        return min([*steps, 0.2 / max(self.flow.friction, 1e-300)])
 
     def _drift(self, time):
         shape, d = self.mesh.shape, self.places.dimension
-        for k, (place, axis) in enumerate(zip(self.places.axes, self.box.axes)):
+        for k, axis, _ in self._moving():
+            place = self.places.axes[k]
             if place.cells == 1 and place.periodic:
                 continue
             shifts = axis.centers * (time / place.spacing)
@@ -295,10 +307,10 @@ class KineticStepper:
             )  # fmt: skip
 
     def _kick(self, change):
-        for k, axis in enumerate(self.box.axes):
+        for k, axis, mobility in self._moving():
             before, n, after = self._velocity_lines(k)
-            cells = self.places.cells
-            kernels.kick(self.values, cells, before // cells, n, after, change[k] / axis.spacing)
+            cells, shifts = self.places.cells, change[k] * (mobility / axis.spacing)
+            kernels.kick(self.values, cells, before // cells, n, after, shifts)
 
     def _rub(self, dt):
         """Let friction and noise act for a time `dt`; return the energy they take."""
@@ -306,12 +318,12 @@ class KineticStepper:
         if friction == 0:
             return 0.0
         before = self._thermal()
-        for k, axis in enumerate(self.box.axes):
+        for k, axis, mobility in self._moving():
             lines = self._velocity_lines(k)
             if temperature == 0:
                 kernels.contract(self.values, *lines, math.exp(-friction * dt))
             else:
-                kernels.spread(self.values, *lines, *self._transition(axis, dt))
+                kernels.spread(self.values, *lines, *self._transition(axis, mobility, dt))
         return before - self._thermal()
 
     def _thermal(self):
@@ -320,17 +332,18 @@ class KineticStepper:
             energy += self.flow.temperature * self.entropy()
         return energy
 
-    def _transition(self, axis, dt):
+    def _transition(self, axis, mobility, dt):
         # steps that differ by round-off share a matrix, the same one after a restart
         dt = float(f"{dt:.10e}")
-        found = self.matrices.pop((axis, dt), None)
+        key, temperature = (axis, mobility, dt), self.flow.temperature * mobility
+        found = self.matrices.pop(key, None)
         if found is None:
-            matrix = transition_matrix(axis, self.flow.friction * dt, self.flow.temperature)
+            matrix = transition_matrix(axis, self.flow.friction * dt, temperature)
             full = matrix > 0
             first = full.argmax(axis=1)
             last = axis.cells - full[:, ::-1].argmax(axis=1)
             found = matrix, first, last
-        self.matrices[(axis, dt)] = found
+        self.matrices[key] = found
         while len(self.matrices) > SAVED_MATRICES:
             self.matrices.pop(next(iter(self.matrices)))
         return found
@@ -353,7 +366,8 @@ class KineticStepper:
         values, found = self.values.reshape(self.mesh.shape), {}
         d, volume, force = self.places.dimension, self.mesh.cell_volume, None
         for k, (name, axis) in enumerate(zip(self.mesh.names, self.mesh.axes)):
-            if axis.periodic or axis.cells == 1:
+            mobility = self.mobility[k % d]
+            if axis.periodic or axis.cells == 1 or mobility == 0:
                 continue
             ends = [values.take(i, axis=k) for i in (0, -1)]
             if k < d:
@@ -365,7 +379,7 @@ class KineticStepper:
             else:
                 force = self.force() if force is None else force
                 sums = [end.reshape(self.places.cells, -1).sum(axis=1) for end in ends]
-                push = force[k - d] - self.flow.friction * axis.centers[[0, -1], None]
+                push = mobility * force[k - d] - self.flow.friction * axis.centers[[0, -1], None]
                 out = [np.maximum(-push[0], 0) @ sums[0], np.maximum(push[1], 0) @ sums[1]]
             found[f"wall_{name}"] = float(sum(end.sum() for end in ends)) * volume
             found[f"blocked_{name}"] = float(sum(out)) / axis.spacing * volume

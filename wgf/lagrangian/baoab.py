@@ -1,6 +1,7 @@
 """Particles with momentum: the underdamped Langevin equation and the heavy-ball iteration."""
 
 import json
+import math
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from wgf import checks
 from wgf.flows import HeavyBall
 from wgf.functional import least_norm
 from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.lagrangian.stochastic_gradient import Batches
 from wgf.measure import Particles
 
 
@@ -23,22 +25,29 @@ class Baoab:
     step : float
         Largest step.
     seed : int
-        Seed of the one generator of the run; its state is stored, so that a continued run draws
-        the numbers that it would have drawn.
+        Seed of the generators of the run; their state is stored, so that a continued run draws the
+        numbers that it would have drawn.
+    batch : int, optional
+        Samples a step, drawn anew for every gradient as `wgf.StochasticGradient` does; all of them
+        by default.
+    look : int, optional
+        Steps between two rows of diagnostics, which evaluate the functional itself: 1 by default,
+        with batches one pass through the samples, or 100 steps of fresh ones.
 
     Notes
     -----
     Particles without velocities start at rest, see `wgf.maxwellian`. A wall turns the velocity
     round. At a kink of an l1 penalty the force is the element of least norm. Particles have no
     density: the column ``lyapunov`` leaves the entropy out, and ``dissipation`` is the energy that
-    friction takes, less what the noise gives. Source of the splitting: Leimkuhler & Matthews.
+    friction takes, less what the noise gives; ``residual`` holds what random batches give and take.
+    Source of the splitting: Leimkuhler & Matthews.
     """
 
     needs = "particles"
 
-    def __init__(self, step=1e-2, seed=0):
+    def __init__(self, step=1e-2, seed=0, batch=None, look=None):
         self.step = checks.number("baoab step", step, above=0)
-        self.seed = checks.whole("baoab seed", seed)
+        _sampling(self, "baoab", seed, batch, look)
 
     def prepare(self, flow, start):
         """Return a stepper for `flow` from the particles `start`."""
@@ -47,7 +56,7 @@ class Baoab:
         return _Splitting(self, flow, start)
 
     def __repr__(self):
-        return f"Baoab(step={self.step:g}, seed={self.seed})"
+        return f"Baoab(step={self.step:g}, {_told(self)})"
 
 
 class HeavyBallParticles:
@@ -60,6 +69,15 @@ class HeavyBallParticles:
     ----------
     step : float
         ``h``, at most ``1 / gamma``; the last step before a snapshot may be shorter.
+    seed : int
+        Seed of the generators of the run; their state is stored, so that a continued run draws the
+        numbers that it would have drawn.
+    batch : int, optional
+        Samples a step, drawn anew for every gradient as `wgf.StochasticGradient` does; all of them
+        by default.
+    look : int, optional
+        Steps between two rows of diagnostics, which evaluate the functional itself: 1 by default,
+        with batches one pass through the samples, or 100 steps of fresh ones.
 
     Notes
     -----
@@ -68,8 +86,9 @@ class HeavyBallParticles:
 
     needs = "particles"
 
-    def __init__(self, step=1e-2):
+    def __init__(self, step=1e-2, seed=0, batch=None, look=None):
         self.step = checks.number("heavy ball step", step, above=0)
+        _sampling(self, "heavy ball", seed, batch, look)
 
     def prepare(self, flow, start):
         """Return a stepper for `flow` from the particles `start`."""
@@ -88,30 +107,67 @@ class HeavyBallParticles:
         return _Iteration(self, flow, start)
 
     def __repr__(self):
-        return f"HeavyBallParticles(step={self.step:g})"
+        return f"HeavyBallParticles(step={self.step:g}, {_told(self)})"
+
+
+def _sampling(method, what, seed, batch, look):
+    method.seed = checks.whole(f"{what} seed", seed)
+    method.batch = None if batch is None else checks.whole(f"{what} batch", batch, minimum=1)
+    method.look = None if look is None else checks.whole(f"{what} look", look, minimum=1)
+
+
+def _told(method):
+    told = {"batch": method.batch, "look": method.look}
+    return f"seed={method.seed}" + "".join(f", {k}={v}" for k, v in told.items() if v is not None)
 
 
 class _MomentumStepper:
-    """State and bookkeeping of both methods: positions, velocities and the gradient there."""
+    """State and bookkeeping of both methods: positions, velocities and the gradient there.
+
+    Subclasses give ``_step(dt)``, which moves particles, calls `_slope` and returns the energy
+    that friction took.
+    """
 
     def __init__(self, method, flow, start):
         self.method, self.flow = method, flow
-        self.empirical = EmpiricalFunctional(flow, start)
-        self.points = self.empirical.confine(start.points)
+        self.empirical = empirical = EmpiricalFunctional(flow, start)
+        self.points = empirical.confine(start.points)
         known = start.velocities is not None
         self.velocities = start.velocities.copy() if known else np.zeros(start.points.shape)
+        self.mobility = empirical.mobility
+        # frozen axes take no part, whatever the velocities along them
+        self.moving = (self.mobility > 0).astype(float)
+        self.inverse = np.divide(1.0, self.mobility, out=np.zeros_like(self.moving),
+                                 where=self.mobility > 0)  # fmt: skip
+        self.batches = None if method.batch is None else Batches(flow, method.batch)
+        # the generator of the batches, and its state before it drew the last one
+        self.draws = np.random.default_rng([method.seed, 1])
+        self.drawn = None
+        self.look = method.look or (1 if self.batches is None else self.batches.steps)
         self.time = 0.0
-        self._enter(0.0, flow.friction * 2 * self.kinetic())
+        noise = flow.temperature * float(empirical.weights.sum() * self.moving.sum())
+        self._slope()
+        self._enter(0.0, flow.friction * (2 * self.kinetic() - noise))
 
     def kinetic(self):
-        """Return ``∫ |r|^2 / 2 drho``."""
-        return 0.5 * float(np.sum(self.empirical.weights * np.sum(self.velocities**2, axis=1)))
+        """Return ``∫ sum_i r_i^2 / (2 M_i) drho``."""
+        return 0.5 * float(np.sum(self.empirical.weights * (self.velocities**2 @ self.inverse)))
+
+    def _slope(self):
+        """Evaluate the gradient at the points, over a new batch if there are any."""
+        empirical = self.empirical
+        if self.batches is None:
+            self.outputs = empirical.outputs(self.points)
+            self.gradient = empirical.smooth_gradient(self.points, self.outputs)
+        else:
+            self.drawn = json.dumps(self.draws.bit_generator.state)
+            self.gradient = self.batches.gradient(empirical, self.points, self.draws)
 
     def _enter(self, dt, dissipation):
-        """Evaluate output, gradient and diagnostics of the current state."""
+        """Fill the row of diagnostics of the current state."""
         empirical = self.empirical
-        self.outputs = empirical.outputs(self.points)
-        self.gradient = empirical.smooth_gradient(self.points, self.outputs)
+        if self.batches is not None:
+            self.outputs = empirical.outputs(self.points)
         parts = empirical.parts(self.points, self.outputs)
         kinetic, objective = self.kinetic(), float(sum(parts.values()))
         row = {"t": self.time, "dt": dt, "mass": float(empirical.weights.sum())}
@@ -121,16 +177,26 @@ class _MomentumStepper:
         row.update(dissipation=dissipation, rejected=0)
         self.row = row
 
-    def _check(self, dt):
+    def advance(self, limit):
+        """Make up to `look` steps within the time `limit` and return a row of diagnostics.
+
+        Raises
+        ------
+        NumericalError
+            If the functional is not finite.
+        """
+        # as many equal steps as lead to the limit
+        count = max(1, math.ceil(limit / self.method.step - 1e-9))
+        dt, count = limit / count, min(count, self.look)
+        lost = sum(self._step(dt) for _ in range(count))
+        self.time += count * dt
+        self._enter(count * dt, lost / (count * dt))
         if not np.isfinite(self.row["objective"]):
             raise checks.NumericalError(
                 f"objective: {self.row['objective']} at t={self.time:g} with dt={dt:g}, take a "
                 "smaller step"
             )
-
-    def _step(self, limit):
-        # as many equal steps as lead to the limit
-        return limit / max(1, int(np.ceil(limit / self.method.step - 1e-9)))
+        return self.row
 
     def _move(self, points):
         """Put the particles at `points`, wrapped on periods; a wall turns the velocity round."""
@@ -164,12 +230,16 @@ class _MomentumStepper:
 
     def restart(self):
         """Return everything but the particles that a bit-identical continuation needs."""
-        return {"time": self.time, **{f"row_{name}": value for name, value in self.row.items()}}
+        saved = {"time": self.time, **{f"row_{name}": value for name, value in self.row.items()}}
+        return saved if self.batches is None else {**saved, "batches": self.drawn}
 
     def restore(self, saved):
         """Continue from what `restart` returned, the particles being the start."""
         self.time = float(saved["time"])
         self.row = {name: float(saved[f"row_{name}"]) for name in self.row}
+        if self.batches is not None:
+            self.draws.bit_generator.state = json.loads(saved["batches"])
+            self._slope()
 
 
 class _Splitting(_MomentumStepper):
@@ -179,29 +249,31 @@ class _Splitting(_MomentumStepper):
 
     def _kick(self, time):
         slope = least_norm(self.gradient, self.points, self.empirical.kink)
-        self.velocities = self.velocities - time * slope
+        self.velocities = self.velocities - time * self.mobility * slope
 
-    def advance(self, limit):
-        """Make one step of at most `limit` and return its row of diagnostics."""
-        dt, flow = self._step(limit), self.flow
-        self._kick(0.5 * dt)
-        self._move(self.points + 0.5 * dt * self.velocities)
+    def _drift(self, time):
+        self._move(self.points + time * self.moving * self.velocities)
+
+    def _rub(self, dt):
+        """Let friction and noise act; return the energy they take."""
+        flow = self.flow
+        if flow.friction == 0:
+            return 0.0
         before = self.kinetic()
-        if flow.friction > 0:
-            self.velocities = np.exp(-flow.friction * dt) * self.velocities
-            if flow.temperature > 0:
-                share = np.sqrt(-np.expm1(-2 * flow.friction * dt) * flow.temperature)
-                self.velocities += share * self.generator.normal(size=self.points.shape)
-        dissipation = (before - self.kinetic()) / dt
-        self._move(self.points + 0.5 * dt * self.velocities)
-        self.time += dt
-        # the second kick needs the new gradient, the row what follows it
-        self._enter(dt, dissipation)
+        self.velocities = np.exp(-flow.friction * dt * self.moving) * self.velocities
+        if flow.temperature > 0:
+            share = -np.expm1(-2 * flow.friction * dt) * flow.temperature * self.mobility
+            self.velocities += np.sqrt(share) * self.generator.normal(size=self.points.shape)
+        return before - self.kinetic()
+
+    def _step(self, dt):
         self._kick(0.5 * dt)
-        kinetic = self.kinetic()
-        self.row.update(kinetic=kinetic, lyapunov=self.row["objective"] + kinetic)
-        self._check(dt)
-        return self.row
+        self._drift(0.5 * dt)
+        lost = self._rub(dt)
+        self._drift(0.5 * dt)
+        self._slope()
+        self._kick(0.5 * dt)
+        return lost
 
     def restart(self):
         """Return everything but the particles that a bit-identical continuation needs."""
@@ -215,18 +287,13 @@ class _Splitting(_MomentumStepper):
 
 
 class _Iteration(_MomentumStepper):
-    def advance(self, limit):
-        """Make one step of at most `limit` and return its row of diagnostics."""
-        dt, friction = self._step(limit), self.flow.friction
+    def _step(self, dt):
+        friction, before = self.flow.friction, self.points
         rate = friction * 2 * self.kinetic()
-        before = self.points
-        momentum = (1 - friction * dt) * self.velocities
-        points = before + dt * (momentum - dt * self.gradient)
+        momentum = (1 - friction * dt) * self.moving * self.velocities
+        points = before + dt * (momentum - dt * self.mobility * self.gradient)
         points = self.empirical.prox(points, dt**2)
-        self.velocities = (points - before) / dt
+        self.velocities = np.where(self.moving, (points - before) / dt, self.velocities)
         self._move(points)
-        self.time += dt
-        mean = 0.5 * (rate + friction * 2 * self.kinetic())
-        self._enter(dt, mean)
-        self._check(dt)
-        return self.row
+        self._slope()
+        return 0.5 * dt * (rate + friction * 2 * self.kinetic())

@@ -63,26 +63,7 @@ class StochasticGradient:
         """Return a stepper for `flow` from the particles `start`."""
         checks.instance("stochastic gradient flow", flow, GradientFlow)
         checks.instance("stochastic gradient start", start, Particles)
-        sampled = [term for term in flow.functional.terms if hasattr(term, "draw")]
-        if len(sampled) != 1:
-            raise checks.InputError(
-                f"stochastic gradient: {len(sampled)} terms with samples, give one wgf.Risk or "
-                "wgf.PopulationRisk"
-            )
-        if self.data is not None:
-            risk = sampled[0]
-            if not (
-                isinstance(risk, Risk)
-                and isinstance(risk.features, Neurons)
-                and isinstance(risk.loss, Squared)
-            ):
-                raise checks.InputError(
-                    f"stochastic gradient data: {risk!r} cannot take fresh samples, use "
-                    "wgf.Neurons with wgf.Squared"
-                )
-        else:
-            sampled[0].draw(np.random.default_rng(0), self.batch)
-        return _Stepper(self, flow, start, sampled[0])
+        return _Stepper(self, flow, start, Batches(flow, self.batch, self.data))
 
     def __repr__(self):
         names = [getattr(f, "__name__", f and "function") for f in (self.schedule, self.data)]
@@ -92,45 +73,91 @@ class StochasticGradient:
         )
 
 
-class _Stepper(ParticleStepper):
-    """One run: between two rows of diagnostics it makes `look` steps."""
+class Batches:
+    """Gradients of a flow's functional over random batches of its samples.
 
-    def __init__(self, method, flow, start, sampled):
-        self.sampled = sampled
-        self.others = [t for t in flow.functional.terms if t is not sampled and t.smooth]
-        self.generator = np.random.default_rng(method.seed)
-        self.count = 0
-        self.look = method.look
-        if self.look is None:
-            fresh = method.data is not None or not isinstance(sampled, Risk)
-            self.look = LOOKS if fresh else max(1, sampled.features.size // method.batch)
-        super().__init__(method, flow, start)
+    Parameters
+    ----------
+    flow : GradientFlow or HeavyBall
+    batch : int
+    data : callable, optional
+        Of fresh samples, see `StochasticGradient`.
 
-    def _first_step(self):
-        return self.method.step
+    Raises
+    ------
+    InputError
+        Without one risk of which a batch can be drawn.
+    """
 
-    def _draw(self):
-        if self.method.data is None:
-            return self.sampled.draw(self.generator, self.method.batch)
-        x, y = self.method.data(self.generator, self.method.batch)
+    def __init__(self, flow, batch, data=None):
+        self.batch, self.data = batch, data
+        sampled = [term for term in flow.functional.terms if hasattr(term, "draw")]
+        if len(sampled) != 1:
+            raise checks.InputError(
+                f"batch: {len(sampled)} terms with samples, give one wgf.Risk or wgf.PopulationRisk"
+            )
+        self.sampled = risk = sampled[0]
+        self.others = [t for t in flow.functional.terms if t is not risk and t.smooth]
+        if data is None:
+            risk.draw(np.random.default_rng(0), batch)
+        elif not (
+            isinstance(risk, Risk)
+            and isinstance(risk.features, Neurons)
+            and isinstance(risk.loss, Squared)
+        ):
+            raise checks.InputError(
+                f"stochastic gradient data: {risk!r} cannot take fresh samples, use "
+                "wgf.Neurons with wgf.Squared"
+            )
+
+    @property
+    def steps(self):
+        """Steps of one pass through the samples, a hundred if they are fresh."""
+        if self.data is not None or not isinstance(self.sampled, Risk):
+            return LOOKS
+        return max(1, self.sampled.features.size // self.batch)
+
+    def _draw(self, generator):
+        if self.data is None:
+            return self.sampled.draw(generator, self.batch)
+        x, y = self.data(generator, self.batch)
         features = self.sampled.features
-        weight = float(np.sum(self.sampled.loss.weights)) / self.method.batch
+        weight = float(np.sum(self.sampled.loss.weights)) / self.batch
         return Risk(
             Neurons(x, features.activation, bias=features.bias),
             Squared(y, weights=weight),
             self.sampled.scale,
         )
 
-    def _iterate(self, dt):
-        """Make one step of length `dt` with a batch of its own."""
-        empirical, points = self.empirical, self.points
-        risk = self._draw()
+    def gradient(self, empirical, points, generator):
+        """Return the gradient of the smooth part of ``F'`` over a new batch, shape ``(m, d)``."""
+        risk = self._draw(generator)
         products = feature_products(risk.features, empirical.share)
         residual = risk.residual(products.output(points, empirical.weights))
         slope = products.gradient(points, residual)
         cloud = empirical.cloud(points) if self.others else None
         for term in self.others:
             slope += term.gradient_at(cloud, points, empirical.names)
+        return slope
+
+
+class _Stepper(ParticleStepper):
+    """One run: between two rows of diagnostics it makes `look` steps."""
+
+    def __init__(self, method, flow, start, batches):
+        self.batches = batches
+        self.generator = np.random.default_rng(method.seed)
+        self.count = 0
+        self.look = batches.steps if method.look is None else method.look
+        super().__init__(method, flow, start)
+
+    def _first_step(self):
+        return self.method.step
+
+    def _iterate(self, dt):
+        """Make one step of length `dt` with a batch of its own."""
+        empirical, points = self.empirical, self.points
+        slope = self.batches.gradient(empirical, points, self.generator)
         moved = empirical.prox(points - dt * empirical.mobility * slope, dt)
         self.points = empirical.confine(moved)
 
