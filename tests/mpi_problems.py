@@ -67,6 +67,25 @@ def problems():
     signs = dict(zip(spikes.names, (wgf.Axis(-2, 2, 2), wgf.Axis(0, 1, 64, periodic=True))))
     copies = wgf.Density.uniform(wgf.Mesh(**signs))
     F = wgf.Risk(spikes, wgf.Squared(np.linspace(-1, 1, 7))) + wgf.L1(0.1, spikes.names[0])
+    F = wgf.Risk(wgf.Features(np.tanh), wgf.Squared([0.5, -0.2]))
+    for name, places, temperature in (
+        ("walls", {"x": wgf.Axis(-2, 2, 17), "y": wgf.Axis(-1, 1, 5)}, 0.3),
+        ("period", {"x": wgf.Axis(-2, 2, 24, periodic=True)}, 0.0),
+    ):
+        positions = wgf.Mesh(**places)
+        potential = wgf.Ridge(0.3) if name == "walls" else wgf.Interaction(lambda z: z[:, 0] ** 2)
+        ball = wgf.HeavyBall(F + potential if name == "walls" else potential, 0.7, temperature)
+        phase = wgf.phase_space(positions, 3.5, 14)
+        begin = wgf.maxwellian(wgf.Density.normal(positions, 0.7, 0.5), 0.3, phase)
+        # the longest step reaches round the period and beyond the planes of a rank
+        for step in (None, 2.0):
+            method = wgf.KineticFiniteVolume(step)
+            yield f"kinetic {name} {step}", ball, begin, step or 0.5, method
+    masses = wgf.HeavyBall(relu + wgf.L1(0.01), 0.5, 0.1)
+    yield "baoab", masses, wgf.maxwellian(particles, 0.1), 0.2, wgf.Baoab(0.05)
+    masses = wgf.HeavyBall(tanh, 0.5, frozen=("a",))
+    yield "heavy ball", masses, particles, 0.2, wgf.HeavyBallParticles(0.05, batch=5)
+    F = wgf.Risk(spikes, wgf.Squared(np.linspace(-1, 1, 7))) + wgf.L1(0.1, spikes.names[0])
     yield "growth", wgf.FisherRao(F), copies, 0.02, wgf.GrowthSplitting()
     yield "conic", wgf.FisherRao(F), copies.sample(600, 0), 0.02, wgf.Conic()
 
@@ -76,7 +95,8 @@ def digest(solution):
     found = hashlib.sha256()
     for measure in solution.snapshots:
         numbers = [getattr(measure, "values", measure.points), measure.weights]
-        found.update(b"".join(np.ascontiguousarray(array).tobytes() for array in numbers))
+        numbers.append(getattr(measure, "velocities", None))
+        found.update(b"".join(np.ascontiguousarray(a).tobytes() for a in numbers if a is not None))
     for name, column in sorted(solution.diagnostics.items()):
         found.update(name.encode() + np.asarray(column).tobytes())
     if solution.outputs is not None:

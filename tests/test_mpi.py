@@ -44,7 +44,7 @@ def serial():
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_every_method_has_the_bits_of_one_process(ranks, serial, tmp_path):
     for found in notes(ranks, "all", tmp_path / "note"):
-        assert found == serial
+        assert [name for name in serial if found[name] != serial[name]] == []
 
 
 @needs_mpi

@@ -132,6 +132,10 @@ class Serial:
         """Return the whole array on rank 0 (on all if `everywhere`), None elsewhere."""
         return values.copy()
 
+    def whole(self, values, bounds):
+        """Return the whole array on every rank, not always a copy."""
+        return values
+
     def share(self, value):
         """Return the `value` of rank 0."""
         return value
@@ -267,16 +271,21 @@ class Ranks(Serial):
         self._count("lines", values.itemsize * others, self.size - 1)
 
     def gather(self, values, bounds):
-        counts = np.diff(bounds)
-        whole = None
-        if self.rank == 0 or self.everywhere:
-            whole = np.empty(int(bounds[-1]))
-        values = np.ascontiguousarray(values)
         if self.everywhere:
-            self.communicator.Allgatherv(values, (whole, counts))
-        else:
-            self.communicator.Gatherv(values, (whole, counts) if self.rank == 0 else None)
-        self._count("snapshots", values.nbytes)
+            return self._all(values, bounds, "snapshots")
+        whole = np.empty(int(bounds[-1])) if self.rank == 0 else None
+        found = (whole, np.diff(bounds)) if self.rank == 0 else None
+        self.communicator.Gatherv(np.ascontiguousarray(values), found)
+        self._count("snapshots", values.nbytes if self.rank else 0, min(self.rank, 1))
+        return whole
+
+    def whole(self, values, bounds):
+        return self._all(values, bounds, "whole")
+
+    def _all(self, values, bounds, kind):
+        whole = np.empty(int(bounds[-1]))
+        self.communicator.Allgatherv(np.ascontiguousarray(values), (whole, np.diff(bounds)))
+        self._count(kind, values.nbytes * (self.size - 1), self.size - 1)
         return whole
 
     def share(self, value):

@@ -6,15 +6,15 @@ import warnings
 
 import numpy as np
 
-from wgf import checks
+from wgf import checks, parallel
 from wgf.eulerian import kinetic_kernels as kernels
 from wgf.eulerian.discrete import DiscreteFunctional
+from wgf.eulerian.slab import Slab
 from wgf.flows import HeavyBall
 from wgf.measure import Density
 
 # share of a Maxwellian beyond the velocity box from which the box is said to be too small
 TAIL = 1e-8
-ENTROPY_BLOCKS = 256
 # entries of the transition matrix below this are no neighbours
 NEGLIGIBLE = 1e-40
 SAVED_MATRICES = 8
@@ -172,8 +172,13 @@ class KineticStepper:
         self.method, self.flow = method, flow
         self.mesh = start.mesh
         self.places, self.box = self.mesh.phase
+        # positions are dealt out in whole planes; what depends on them alone is on every rank
+        self.slab = Slab(self.mesh, parallel.world(), whole_planes=True)
+        self.shape = self.slab.shape[self.slab.axis :]
+        self.positions = self.slab.cells // self.box.cells
+        self.own = slice(*map(int, self.positions[self.slab.ranks.rank :][:2]))
         self.discrete = DiscreteFunctional(flow.functional, self.places)
-        self.values = start.values.ravel().copy()
+        self.values = self.slab.part(start.values)
         self.time = 0.0
         self.matrices = {}
         self.potential = np.empty(self.places.cells)
@@ -188,8 +193,9 @@ class KineticStepper:
 
     @property
     def measure(self):
-        """The current density (a copy)."""
-        return Density(self.mesh, self.values.reshape(self.mesh.shape).copy())
+        """The current density (a copy), on ranks that keep no snapshots None."""
+        values = self.slab.gathered(self.values)
+        return None if values is None else Density(self.mesh, values.reshape(self.mesh.shape))
 
     @property
     def output(self):
@@ -198,8 +204,9 @@ class KineticStepper:
 
     def _evaluate(self):
         """Evaluate the marginal of the positions, the model output and the first variation."""
-        parts = self.values.reshape(self.places.cells, self.box.cells)
-        self.marginal = parts.sum(axis=1) * self.box.cell_volume
+        parts = self.values.reshape(-1, self.box.cells)
+        marginal = parts.sum(axis=1) * self.box.cell_volume
+        self.marginal = self.slab.ranks.whole(marginal, self.positions)
         self.outputs = self.discrete.outputs(self.marginal)
         self.discrete.first_variation(self.outputs, self.potential)
         self.discrete.add_nonlinear(self.marginal, self.potential)
@@ -222,14 +229,15 @@ class KineticStepper:
 
     def kinetic(self):
         """Return ``∫ |r|^2 / 2 drho``."""
-        parts = self.values.reshape(self.places.cells, self.box.cells)
-        return float(np.sum(parts * self.energies)) * self.mesh.cell_volume
+        parts = self.values.reshape(-1, self.box.cells)
+        energy = np.einsum("ij,j->i", parts, self.energies)
+        return self.slab.ranks.sums((energy, self.positions))[0] * self.mesh.cell_volume
 
     def entropy(self):
         """Return ``∫ rho log rho``."""
-        partials = np.empty(min(ENTROPY_BLOCKS, self.mesh.cells))
+        partials = np.empty(self.values.size // self.box.cells)
         kernels.entropy(self.values, partials)
-        return float(partials.sum()) * self.mesh.cell_volume
+        return self.slab.ranks.sums((partials, self.positions))[0] * self.mesh.cell_volume
 
     def loss(self):
         """Return the rate ``gamma ∫ M |r / M + T ∇_r log rho|^2 drho`` of the current state."""
@@ -241,7 +249,8 @@ class KineticStepper:
                 self.values, before, n, after, axis.spacing, axis.lower,
                 self.flow.temperature * mobility, losses,
             )  # fmt: skip
-            total += float(losses.sum()) / mobility
+            (lost,) = self.slab.ranks.sums((losses, self.slab.cells // n))
+            total += lost / mobility
         return self.flow.friction * total * self.mesh.cell_volume
 
     def _moving(self):
@@ -250,7 +259,7 @@ class KineticStepper:
         return [found for found in each if found[2] > 0]
 
     def _velocity_lines(self, k):
-        shape, at = self.mesh.shape, self.places.dimension + k
+        shape, at = self.shape, self.places.dimension + k
         return math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
 
     def advance(self, limit):
@@ -294,22 +303,31 @@ class KineticStepper:
         return min([*steps, 0.2 / max(self.flow.friction, 1e-300)])
 
     def _drift(self, time):
-        shape, d = self.mesh.shape, self.places.dimension
+        d = self.places.dimension
         for k, axis, _ in self._moving():
             place = self.places.axes[k]
             if place.cells == 1 and place.periodic:
                 continue
             shifts = axis.centers * (time / place.spacing)
+            shifts = 0.5 * (shifts - shifts[::-1])
+            values, shape, cut = self.values, list(self.shape), k == 0 and self.slab.ranks.size > 1
+            if cut:
+                # what reaches the own cells from those of others, which is done twice
+                reach = math.ceil(np.abs(shifts).max()) + kernels.REACH + 1
+                values, begin = self.slab.widened(values, reach)
+                shape[0] = values.size // math.prod(shape[1:])
             kernels.drift(
-                self.values, math.prod(shape[:k]), shape[k], math.prod(shape[k + 1 : d + k]),
-                axis.cells, math.prod(shape[d + k + 1 :]), place.periodic,
-                0.5 * (shifts - shifts[::-1]),
+                values, math.prod(shape[:k]), shape[k], math.prod(shape[k + 1 : d + k]),
+                axis.cells, math.prod(shape[d + k + 1 :]), place.periodic, shifts,
             )  # fmt: skip
+            if cut:
+                self.values = values[begin : begin + self.values.size].copy()
 
     def _kick(self, change):
+        cells = self.values.size // self.box.cells
         for k, axis, mobility in self._moving():
             before, n, after = self._velocity_lines(k)
-            cells, shifts = self.places.cells, change[k] * (mobility / axis.spacing)
+            shifts = change[k, self.own] * (mobility / axis.spacing)
             kernels.kick(self.values, cells, before // cells, n, after, shifts)
 
     def _rub(self, dt):
@@ -363,27 +381,42 @@ class KineticStepper:
 
     def _walls(self):
         """Return the mass at the walls of every axis and the flux that they hold back."""
-        values, found = self.values.reshape(self.mesh.shape), {}
-        d, volume, force = self.places.dimension, self.mesh.cell_volume, None
+        pairs, names, d, force = [], [], self.places.dimension, None
         for k, (name, axis) in enumerate(zip(self.mesh.names, self.mesh.axes)):
             mobility = self.mobility[k % d]
             if axis.periodic or axis.cells == 1 or mobility == 0:
                 continue
-            ends = [values.take(i, axis=k) for i in (0, -1)]
-            if k < d:
-                # towards a wall goes every velocity of its sign
-                speeds = self.box.axes[k].centers
-                along = [other for other in range(2 * d) if other != k].index(d + k)
-                sums = [np.moveaxis(end, along, -1).reshape(-1, len(speeds)).sum(0) for end in ends]
-                out = [np.maximum(-speeds, 0) @ sums[0], np.maximum(speeds, 0) @ sums[1]]
-            else:
-                force = self.force() if force is None else force
-                sums = [end.reshape(self.places.cells, -1).sum(axis=1) for end in ends]
-                push = mobility * force[k - d] - self.flow.friction * axis.centers[[0, -1], None]
-                out = [np.maximum(-push[0], 0) @ sums[0], np.maximum(push[1], 0) @ sums[1]]
-            found[f"wall_{name}"] = float(sum(end.sum() for end in ends)) * volume
-            found[f"blocked_{name}"] = float(sum(out)) / axis.spacing * volume
+            names.append((name, axis))
+            for end, sign in ((0, -1), (-1, 1)):
+                layer, bounds = self._layer(k, end)
+                if k < d:
+                    # towards a wall goes every velocity of its sign
+                    speed, at = self.box.axes[k].centers, d + k - 1
+                else:
+                    force = self.force() if force is None else force
+                    speed, at = mobility * force[k - d, self.own], 0
+                    speed -= self.flow.friction * axis.centers[end]
+                    layer = layer.reshape(len(speed), -1)
+                speed = speed.reshape([-1] + [1] * (layer.ndim - at - 1))
+                held = layer * np.maximum(sign * speed, 0)
+                pairs += [(layer.ravel(), bounds), (held.ravel(), bounds)]
+        sums, volume = iter(self.slab.ranks.sums(*pairs) if pairs else ()), self.mesh.cell_volume
+        found = {}
+        for name, axis in names:
+            ends = [next(sums) for _ in range(4)]
+            found[f"wall_{name}"] = (ends[0] + ends[2]) * volume
+            found[f"blocked_{name}"] = (ends[1] + ends[3]) / axis.spacing * volume
         return found
+
+    def _layer(self, k, end):
+        """Return the own cells at an end of axis `k` and the bounds of all of them."""
+        values, ranks = self.values.reshape(self.shape), self.slab.ranks
+        if k > 0:
+            return values.take(end, axis=k), self.slab.cells // self.shape[k]
+        owner = 0 if end == 0 else ranks.size - 1
+        plane = values[end if ranks.rank == owner else slice(0, 0)]
+        bounds = np.where(np.arange(ranks.size + 1) > owner, math.prod(self.shape[1:]), 0)
+        return plane.reshape(-1, *self.shape[2:]), bounds
 
     def restart(self):
         """Return everything but the density that a bit-identical continuation needs."""

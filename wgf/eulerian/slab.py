@@ -84,20 +84,26 @@ class Slab:
         beside = [[piece for piece in self._wanted(r) if not piece[3]] for r in range(ranks.size)]
         self.beside = ranks.exchange(self.cells, [[piece[:3] for piece in p] for p in beside])
 
-    def _planes(self, rank):
-        """Return the planes that a rank holds, below 0 and above `count` those of a period."""
+    def _planes(self, rank, depth=None):
+        """Return the planes that a rank holds, below 0 and above `count` those of a period.
+
+        Or those that lie at most `depth` from its own: then no plane twice.
+        """
         count = self.mesh.shape[0]
         if self.ranks.size == 1:
             return 0, count
-        low = int(self.rows[rank]) // self.per_plane - self.depth
-        high = -(-int(self.rows[rank + 1]) // self.per_plane) + self.depth
-        return (low, high) if self.wraps else (max(low, 0), min(high, count))
+        beside = self.depth if depth is None else depth
+        low = int(self.rows[rank]) // self.per_plane - beside
+        high = -(-int(self.rows[rank + 1]) // self.per_plane) + beside
+        if not self.wraps:
+            return max(low, 0), min(high, count)
+        return (low, high) if depth is None or high - low < count else (0, count)
 
-    def _wanted(self, rank):
+    def _wanted(self, rank, depth=None):
         """Return the cells that a rank holds as pieces ``(low, high, place, own)``."""
         total = self.mesh.cells
         plane = total // self.mesh.shape[0]
-        low, high = (edge * plane for edge in self._planes(rank))
+        low, high = (edge * plane for edge in self._planes(rank, depth))
         cuts = {low, high, int(self.cells[rank]), int(self.cells[rank + 1])}
         cuts |= {turn * total for turn in range(low // total, high // total + 1)}
         cuts = sorted(cut for cut in cuts if low <= cut <= high)
@@ -116,6 +122,18 @@ class Slab:
     def renew(self, values):
         """Copy the cells beside the own ones from the ranks that own them."""
         return self.beside.fill(values[self.own], values)
+
+    def widened(self, values, depth):
+        """Return the cells of all planes at most `depth` from the own ones, and where those begin.
+
+        On a period that reaches round them all, the planes are those of the mesh, in their order.
+        """
+        ranks, plane = self.ranks, self.mesh.cells // self.mesh.shape[0]
+        low, high = self._planes(ranks.rank, depth)
+        wanted = [[piece[:3] for piece in self._wanted(r, depth)] for r in range(ranks.size)]
+        found = np.empty((high - low) * plane)
+        ranks.exchange(self.cells, wanted).fill(values[self.own], found)
+        return found, int(self.cells[ranks.rank]) - low * plane
 
     def lines(self, axis):
         """Return the cells before, along and after an axis of the four, as `turn` leaves them."""
@@ -154,13 +172,7 @@ class Slab:
 
     def whole(self, values):
         """Return the array over all cells on every rank."""
-        if self.ranks.size == 1:
-            return values
-        everywhere, self.ranks.everywhere = self.ranks.everywhere, True
-        try:
-            return self.ranks.gather(values[self.own], self.cells)
-        finally:
-            self.ranks.everywhere = everywhere
+        return self.ranks.whole(values[self.own], self.cells)
 
     def gathered(self, values):
         """Return a copy of the array over all cells where snapshots are kept, None elsewhere."""

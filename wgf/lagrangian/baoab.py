@@ -8,7 +8,7 @@ import numpy as np
 from wgf import checks
 from wgf.flows import HeavyBall
 from wgf.functional import least_norm
-from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.lagrangian.empirical import EmpiricalFunctional, shared_by
 from wgf.lagrangian.stochastic_gradient import Batches
 from wgf.measure import Particles
 
@@ -130,10 +130,11 @@ class _MomentumStepper:
 
     def __init__(self, method, flow, start):
         self.method, self.flow = method, flow
-        self.empirical = empirical = EmpiricalFunctional(flow, start)
-        self.points = empirical.confine(start.points)
+        self.empirical = empirical = EmpiricalFunctional(flow, start, shared_by(flow))
+        own = empirical.share.own
+        self.points = empirical.confine(start.points[own])
         known = start.velocities is not None
-        self.velocities = start.velocities.copy() if known else np.zeros(start.points.shape)
+        self.velocities = start.velocities[own].copy() if known else np.zeros(self.points.shape)
         self.mobility = empirical.mobility
         # frozen axes take no part, whatever the velocities along them
         self.moving = (self.mobility > 0).astype(float)
@@ -145,13 +146,15 @@ class _MomentumStepper:
         self.drawn = None
         self.look = method.look or (1 if self.batches is None else self.batches.steps)
         self.time = 0.0
-        noise = flow.temperature * float(empirical.weights.sum() * self.moving.sum())
+        mass = empirical.share.sum(empirical.weights)
+        noise = flow.temperature * float(mass * self.moving.sum())
         self._slope()
         self._enter(0.0, flow.friction * (2 * self.kinetic() - noise))
 
     def kinetic(self):
         """Return ``∫ sum_i r_i^2 / (2 M_i) drho``."""
-        return 0.5 * float(np.sum(self.empirical.weights * (self.velocities**2 @ self.inverse)))
+        squares = self.velocities**2 @ self.inverse
+        return 0.5 * self.empirical.share.sum(self.empirical.weights * squares)
 
     def _slope(self):
         """Evaluate the gradient at the points, over a new batch if there are any."""
@@ -170,7 +173,7 @@ class _MomentumStepper:
             self.outputs = empirical.outputs(self.points)
         parts = empirical.parts(self.points, self.outputs)
         kinetic, objective = self.kinetic(), float(sum(parts.values()))
-        row = {"t": self.time, "dt": dt, "mass": float(empirical.weights.sum())}
+        row = {"t": self.time, "dt": dt, "mass": empirical.share.sum(empirical.weights)}
         row["objective"] = objective
         row.update(parts)
         row.update(kinetic=kinetic, lyapunov=objective + kinetic)
@@ -215,13 +218,12 @@ class _MomentumStepper:
 
     @property
     def measure(self):
-        """The current particles with their velocities (a copy)."""
-        return Particles(
-            self.points.copy(),
-            self.empirical.weights,
-            self.velocities.copy(),
-            self.empirical.domain,
-        )
+        """The current particles with their velocities, on ranks that keep no snapshots None."""
+        empirical = self.empirical
+        points, velocities = map(empirical.share.gathered, (self.points, self.velocities))
+        if points is None:
+            return None
+        return Particles(points, empirical.all_weights, velocities, empirical.domain)
 
     @property
     def output(self):
@@ -263,7 +265,8 @@ class _Splitting(_MomentumStepper):
         self.velocities = np.exp(-flow.friction * dt * self.moving) * self.velocities
         if flow.temperature > 0:
             share = -np.expm1(-2 * flow.friction * dt) * flow.temperature * self.mobility
-            self.velocities += np.sqrt(share) * self.generator.normal(size=self.points.shape)
+            noise = self.empirical.share.normal(self.generator, self.points.shape[1])
+            self.velocities += np.sqrt(share) * noise
         return before - self.kinetic()
 
     def _step(self, dt):

@@ -5,7 +5,7 @@ from scipy.integrate import RK45
 
 from wgf import checks
 from wgf.flows import FisherRao
-from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.lagrangian.empirical import EmpiricalFunctional, shared_by
 from wgf.lagrangian.runge_kutta import AdaptiveStepper
 from wgf.measure import Particles
 
@@ -71,17 +71,19 @@ class _Stepper(AdaptiveStepper):
     def __init__(self, method, flow, start):
         self.method = method
         self.flow = flow
-        self.empirical = EmpiricalFunctional(flow, start)
-        radius = np.sqrt(start.weights)
+        self.empirical = EmpiricalFunctional(flow, start, shared_by(flow))
+        own = self.empirical.share.own
+        radius = np.sqrt(start.weights[own])
         column = np.log(radius) if method.retraction == "mirror" else radius
-        self.points = np.column_stack([column, self.empirical.confine(start.points)])
+        self.points = np.column_stack([column, self.empirical.confine(start.points[own])])
         self.time = 0.0
         self.step = method.step
         self._enter(0.0, None, 0)
         if self.step is None:
             speed = np.abs(self.velocity)
             scale = method.tolerance ** (1 / 6) * (1 + np.abs(self.points))
-            self.step = float(min(1.0, 1.0 / max(np.max(speed / scale), 1e-300)))
+            fastest = self.empirical.share.largest(speed / scale)
+            self.step = float(min(1.0, 1.0 / max(fastest, 1e-300)))
 
     def _open(self, rows):
         """Return weights and positions of state rows, positions confined."""
@@ -96,12 +98,7 @@ class _Stepper(AdaptiveStepper):
         empirical.weights = weights
         outputs = empirical.outputs(x)
         gradient = empirical.smooth_gradient(x, outputs)
-        potential = np.zeros(len(x))
-        for risk, output in zip(empirical.functional.risks, outputs):
-            potential += risk.features.potential(x, risk.residual(output))
-        for term in empirical.functional.terms:
-            if term.linear:
-                potential += term.potential(x, empirical.names)
+        potential = empirical.potential(x, outputs)
         velocity = np.empty_like(rows)
         factor = 1.0 if self.method.retraction == "mirror" else rows[:, 0]
         velocity[:, 0] = -2 * self.flow.growth * potential * factor
@@ -120,17 +117,20 @@ class _Stepper(AdaptiveStepper):
             out=np.zeros_like(x),
         )
         squares = 4 * self.flow.growth * potential**2 + moving.sum(axis=1)
-        self.dissipation = float(np.sum(weights * squares))
+        self.dissipation = empirical.share.sum(weights * squares)
         mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)
-        self.row = {"t": self.time, "dt": dt, "mass": float(weights.sum())}
+        self.row = {"t": self.time, "dt": dt, "mass": empirical.share.sum(weights)}
         self.row["objective"] = float(sum(parts.values()))
         self.row.update(parts)
         self.row.update(dissipation=mean, rejected=rejected)
 
     @property
     def measure(self):
-        """The current particles (a copy)."""
-        weights, x = self._open(self.points)
+        """The current particles (a copy), on ranks that keep no snapshots None."""
+        rows = self.empirical.share.gathered(self.points)
+        if rows is None:
+            return None
+        weights, x = self._open(rows)
         return Particles(x, weights, domain=self.empirical.domain)
 
     def _confine(self, rows):
@@ -149,10 +149,10 @@ class _Stepper(AdaptiveStepper):
         return rows, self._error(difference, self.points)
 
     def restart(self):
-        return {**super().restart(), "rows": self.points}
+        return {**super().restart(), "rows": self.empirical.share.gathered(self.points)}
 
     def restore(self, saved):
-        self.points = np.array(saved["rows"])
+        self.points = np.array(saved["rows"])[self.empirical.share.own]
         super().restore(saved)
         self._evaluate_state()
 

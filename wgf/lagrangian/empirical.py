@@ -15,6 +15,8 @@ from wgf.measure import Particles
 from wgf.threads import one_library_thread
 
 FUSED_INPUTS = 8
+# particles whose noise is drawn at once
+DRAWN = 1 << 16
 
 
 class _General:
@@ -54,7 +56,10 @@ def _one_by_one(work, blocks):
 
 
 class _Fused:
-    """Products by a pair of kernels; `arguments` go first, `order` sorts the samples."""
+    """Products by a pair of kernels; `arguments` go first, `order` sorts the samples.
+
+    All features with kernels have an amplitude, the first coordinate.
+    """
 
     def __init__(self, share, features, output, gradient, arguments, order=None, scale=1.0):
         self.share = share
@@ -114,6 +119,20 @@ class Share:
     def largest(self, values):
         """Return the largest number of all particles."""
         return self.ranks.largest(float(np.max(values)))
+
+    def normal(self, generator, columns):
+        """Draw normal numbers for all particles and return the own rows.
+
+        Every rank draws them all, block after block: the numbers are those of one process.
+        """
+        result = np.empty((self.own.stop - self.own.start, columns))
+        for low in range(0, int(self.bounds[-1]), DRAWN):
+            high = min(low + DRAWN, int(self.bounds[-1]))
+            drawn = generator.normal(size=(high - low, columns))
+            a, b = max(low, self.own.start), min(high, self.own.stop)
+            if a < b:
+                result[a - self.own.start : b - self.own.start] = drawn[a - low : b - low]
+        return result
 
     def gathered(self, values):
         """Return the rows of all particles where snapshots are kept, None elsewhere."""
@@ -196,6 +215,21 @@ class EmpiricalFunctional:
     def cloud(self, points):
         """Return points and weights as the terms read them."""
         return _Cloud(points, self.weights, self.domain)
+
+    def potential(self, points, outputs):
+        """Return the first variation of risks and linear terms at the points."""
+        result = np.zeros(len(points))
+        for product, risk, output in zip(self.products, self.functional.risks, outputs):
+            if isinstance(product, _Fused):
+                # the derivative in the amplitude a of <r, phi> = a <r, unit>
+                slope = product.gradient(points, risk.residual(output))[:, 0]
+                result += points[:, 0] * slope
+            else:
+                result += risk.features.potential(points, risk.residual(output))
+        for term in self.functional.terms:
+            if term.linear:
+                result += term.potential(points, self.names)
+        return result
 
     def outputs(self, points):
         """Return the model output of every risk."""

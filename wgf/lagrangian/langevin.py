@@ -71,8 +71,7 @@ class _Stepper(ParticleStepper):
         """Make one step of at most `limit` and return its row of diagnostics."""
         dt = min(limit, self.step)
         empirical = self.empirical
-        noise = self.generator.normal(size=(len(empirical.all_weights), self.points.shape[1]))
-        noise = noise[empirical.share.own]
+        noise = empirical.share.normal(self.generator, self.points.shape[1])
         spread = np.sqrt(2 * dt * self.diffusion * empirical.mobility)
         points = self.points - dt * empirical.mobility * self.gradient + spread * noise
         previous = self.dissipation
