@@ -30,7 +30,7 @@ def w1(run, reference):
 
 
 @pytest.mark.filterwarnings("ignore:box")
-def test_mesh_converges_to_the_particles():
+def test_mesh_converges_to_the_particles(figure):
     """Noiseless: a particle a cell of a fine start is the reference, and the mesh has order 2."""
     flow = tanh_flow()
     reference = wgf.solve(flow, start(200).quadrature(), 1.0, method=wgf.Baoab(0.01))
@@ -41,9 +41,10 @@ def test_mesh_converges_to_the_particles():
     assert np.all(orders(errors) > 1.6), errors
     # measured 2.5e-3 on cells of 0.1
     assert errors[-1] < 4e-3
+    figure(f"mesh to particles: W1 {np.array(errors)}, orders in h {orders(errors).round(2)}")
 
 
-def test_particles_converge_to_the_mesh():
+def test_particles_converge_to_the_mesh(figure):
     """Independent particles: the mean W1 of the marginals falls like ``m^(-1/2)``."""
     flow = tanh_flow(temperature=0.2)
     begin = start(128)
@@ -58,6 +59,7 @@ def test_particles_converge_to_the_mesh():
     slope = np.polyfit(np.log(sizes), np.log(means), 1)[0]
     # the mean of six has a standard error of about a tenth: 0.04 in the slope
     assert slope == pytest.approx(-0.5, abs=0.12)
+    figure(f"particles to mesh: mean W1 {np.array(means)}, slope in m {slope:.2f}")
 
 
 @pytest.mark.filterwarnings("ignore:box")

@@ -27,23 +27,25 @@ def square_run(cells, step, friction=0.7, temperature=0.3, until=1.0, **options)
 
 
 @pytest.mark.filterwarnings("ignore:box")
-def test_moments_converge_with_order_two_in_the_cells():
+def test_moments_converge_with_order_two_in_the_cells(figure):
     exact = square_moments([0.25, 0, 0.3], 0.7, 0.3, 1.0)
     runs = [square_run(cells, 0.01) for cells in (40, 80, 160, 320)]
     errors = np.array([np.abs(second_moments(run.final) - exact) for run in runs])
     for column in errors.T:
-        # asked: 1.8 over three refinements; measured 1.9 to 2.5
+        # three refinements; measured 1.96 to 3.2
         assert np.all(orders(column) > 1.8)
     assert errors[-1].max() < 1e-3
+    figure(f"kinetic moments, orders in h: {np.round([orders(c) for c in errors.T], 2).tolist()}")
 
 
-def test_moments_converge_with_order_two_in_the_step():
+def test_moments_converge_with_order_two_in_the_step(figure):
     reference = second_moments(square_run(96, 0.1 / 64).final)
     steps = 0.1 / 2 ** np.arange(4)
     errors = [np.abs(second_moments(square_run(96, dt).final) - reference) for dt in steps]
-    for column in np.transpose(errors):
-        # asked: 1.8 over three refinements
-        assert np.all(orders(column) > 1.8)
+    found = [orders(column) for column in np.transpose(errors)]
+    # three refinements; measured 1.97 to 2.03
+    assert np.min(found) > 1.8
+    figure(f"kinetic moments, orders in dt: {np.round(found, 2).tolist()}")
 
 
 @pytest.mark.filterwarnings("ignore:box")
@@ -66,14 +68,18 @@ def test_quadratic_potential_on_the_line(temperature):
 
 
 @pytest.mark.filterwarnings("ignore:box")
-def test_quadratic_potential_in_the_plane():
+@pytest.mark.parametrize(
+    "ladder", [(16, 24), pytest.param((16, 24, 36, 54), marks=pytest.mark.slow)]
+)
+def test_quadratic_potential_in_the_plane(ladder, figure):
+    """Against the Gaussian of the matrix exponential on four axes."""
     stiffness = np.array([[1.2, 0.4], [0.4, 0.8]])
     friction, temperature, until = 0.8, 0.5, 1.0
     mean, covariance = np.array([0.8, -0.5, 0.3, 0.2]), np.diag([0.5, 0.6, 0.5, 0.4])
     exact = gaussian(stiffness, friction, temperature, mean, covariance, until)
     V = wgf.Potential(lambda p: 0.5 * np.einsum("ki,ij,kj->k", p, stiffness, p))
     errors = []
-    for cells in (16, 24):
+    for cells in ladder:
         places = wgf.Mesh(x=wgf.Axis(-5, 5, cells), y=wgf.Axis(-5, 5, cells))
         mesh = wgf.phase_space(places, 5.0, cells)
         run = wgf.solve(
@@ -85,7 +91,10 @@ def test_quadratic_potential_in_the_plane():
         errors.append(l1(run.final, normal_density(mesh, *exact).values))
         assert run.diagnostics["mass"] == pytest.approx(1.0, abs=1e-5)
         assert np.ptp(run.diagnostics["mass"]) <= 2e-13
-    assert np.log(errors[0] / errors[1]) / np.log(1.5) > 1.8
+    found = orders(errors) / np.log2(1.5)
+    # measured 2.29, 2.06, 1.99; the error on 54 cells is 4.7e-3
+    assert np.all(found > 1.8)
+    figure(f"quadratic potential, 4 axes: L1 error {errors[-1]:.1e}, orders {found.round(2)}")
 
 
 def random_problem(generator):
@@ -116,12 +125,13 @@ def rise(flow, start, until, step):
 
 @pytest.mark.filterwarnings("ignore:box")
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
-def test_lyapunov_functional_never_rises_on_random_problems(count):
+def test_lyapunov_functional_never_rises_on_random_problems(count, figure):
     worst = -np.inf
     for number in range(count):
         flow, start = random_problem(np.random.default_rng(number))
         worst = max(worst, rise(flow, start, 0.4, 0.02))
     assert worst <= 1e-10
+    figure(f"largest relative rise of E in a step over {count} problems: {worst:.1e}")
 
 
 @pytest.mark.filterwarnings("ignore:box")
@@ -162,7 +172,7 @@ def gibbs(mesh, potential, temperature):
 
 
 @pytest.mark.filterwarnings("ignore:box")
-def test_relaxation_to_the_self_consistent_gibbs_state():
+def test_relaxation_to_the_self_consistent_gibbs_state(figure):
     temperature = 0.5
     # F' = 2 (M - 1) u^2 and M = T / (4 (M - 1)) in equilibrium
     moment = 0.5 + np.sqrt(0.25 + temperature / 4)
@@ -177,8 +187,12 @@ def test_relaxation_to_the_self_consistent_gibbs_state():
         speeds = wgf.velocities(run.final)
     assert np.all(orders(errors) > 1.8)
     maxwell = gibbs(mesh, lambda u: 0 * u, temperature)[0] * 16.0
-    # asked: 1e-6; measured 6e-8, falling with the fifth power of the cells
+    # measured 2.8e-7, falling with the fifth power of the cells
     assert l1(speeds, maxwell) < 1e-6
+    figure(
+        f"Gibbs state: L1 errors {np.array(errors)}, orders {orders(errors).round(2)}; "
+        f"Maxwellian to {l1(speeds, maxwell):.1e}"
+    )
 
 
 def test_transition_matrix_keeps_the_maxwellian_and_the_mass():
@@ -198,7 +212,7 @@ def test_transition_matrix_keeps_the_maxwellian_and_the_mass():
 @pytest.mark.filterwarnings("ignore:box")
 @pytest.mark.parametrize("temperature", [0.3, 0.0])
 @pytest.mark.parametrize("steps", [300, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_mass_and_positivity(temperature, steps):
+def test_mass_and_positivity(temperature, steps, figure):
     x = np.linspace(-1, 1, 12)
     F = wgf.Risk(wgf.Features(lambda u: np.tanh(u * x)), wgf.Squared(np.sin(3 * x)))
     mesh = wgf.phase_space(wgf.Mesh(u=wgf.Axis(-4, 4, 48)), 4.0, 48)
@@ -207,12 +221,14 @@ def test_mass_and_positivity(temperature, steps):
     method = wgf.KineticFiniteVolume(0.02)
     flow = wgf.HeavyBall(F + wgf.L1(0.05), 0.5, temperature)
     run = wgf.solve(flow, start, 0.02 * steps, method=method, every=0.02 * steps / 20)
-    assert np.abs(run.diagnostics["mass"] - run.diagnostics["mass"][0]).max() <= 2e-13
+    drift = np.abs(run.diagnostics["mass"] - run.diagnostics["mass"][0]).max()
+    assert drift <= 2e-13
+    figure(f"T={temperature:g}, {steps} steps: mass drift {drift:.1e}")
     assert min(snapshot.values.min() for snapshot in run.snapshots) >= 0
 
 
 @pytest.mark.filterwarnings("ignore:box")
-def test_energy_is_conserved_without_friction_and_noise():
+def test_energy_is_conserved_without_friction_and_noise(figure):
     mesh = wgf.phase_space(wgf.Mesh(u=wgf.Axis(-6, 6, 96)), 6.0, 96)
     start = wgf.Density.normal(mesh, (0.3, 0.2), (0.8, 0.7))
     flow = wgf.HeavyBall(square_neuron(), 0.0, 0.0)
@@ -223,30 +239,41 @@ def test_energy_is_conserved_without_friction_and_noise():
         errors.append(np.abs(energy - energy[0]).max())
         assert np.ptp(columns["kinetic"]) > 0.1 and not columns["dissipation"].any()
     assert np.all(orders(errors) > 1.8)
+    figure(f"no friction: E off by {errors[-1]:.1e}, orders in dt {orders(errors).round(2)}")
 
 
 @pytest.mark.filterwarnings("ignore:box")
-def test_large_friction_is_the_gradient_flow_of_slow_time():
+def test_large_friction_is_the_gradient_flow_of_slow_time(figure):
     """With time stretched by gamma the positions follow ``GradientFlow(F + Entropy(T))``.
 
-    A Maxwellian start differs by less than O(1/gamma), a moving one by its last inch ``r/gamma``.
+    Both are Gaussians of known variance, A of the kinetic moments and M of
+    ``M' = 2 T - 8 M (M - 1)``, and W2 is the difference of their roots. A start whose velocities know their positions differs
+    by ``O(1/gamma)``, its last inch ``r / gamma``.
     """
-    well = wgf.Potential(lambda p: p[:, 0] ** 4 / 4 - p[:, 0] ** 2 / 2)
-    places = wgf.Mesh(u=wgf.Axis(-3, 3, 96))
-    begin = wgf.Density.normal(places, 0.8, 0.4)
-    mesh = wgf.phase_space(places, 4.5, 64)
-    slow = wgf.solve(wgf.GradientFlow(well + wgf.Entropy(0.5)), begin, 0.3).final
-    for mean, frictions in ((0.0, (4.0, 8.0, 16.0)), (0.6, (4.0, 8.0, 16.0, 32.0))):
-        speeds = wgf.Density.normal(mesh.phase[1], mean, np.sqrt(0.5))
-        values = np.multiply.outer(begin.values, speeds.values)
-        distances = []
-        for friction in frictions:
-            flow = wgf.HeavyBall(well, friction, 0.5)
-            method = wgf.KineticFiniteVolume(0.4 / friction)
-            run = wgf.solve(flow, wgf.Density(mesh, values), 0.3 * friction, method=method)
-            distances.append(wgf.wasserstein(wgf.positions(run.final), slow).value)
-        print(distances)
-        assert np.all(orders(distances) > 1.0), distances
+    temperature, until = 0.5, 0.2
+    begin = np.array([[0.4, 0.4], [0.4, temperature]])
+    root = np.sqrt(0.25 + temperature / 4)
+    ratio = (0.4 - 0.5 - root) / (0.4 - 0.5 + root) * np.exp(-16 * root * until)
+    spread = np.sqrt(0.5 + root * (1 + ratio) / (1 - ratio))
+    places = wgf.Mesh(u=wgf.Axis(-4, 4, 48))
+    start = normal_density(wgf.phase_space(places, 4.5, 96), np.zeros(2), begin)
+    slow = wgf.Density.normal(places, 0.0, spread)
+    flow = wgf.GradientFlow(square_neuron() + wgf.Entropy(temperature))
+    # the other solver reaches the same Gaussian; measured 7e-3 on these cells
+    other = wgf.solve(flow, wgf.positions(start), until).final
+    assert wgf.wasserstein(other, slow).value < 1e-2
+    distances, exact = [], []
+    for friction in (8.0, 16.0, 32.0):
+        moment = square_moments([0.4, 0.4, temperature], friction, temperature, until * friction)[0]
+        exact.append(abs(np.sqrt(moment) - spread))
+        flow = wgf.HeavyBall(square_neuron(), friction, temperature)
+        method = wgf.KineticFiniteVolume(0.08 / friction)
+        run = wgf.solve(flow, start, until * friction, method=method)
+        distances.append(wgf.wasserstein(wgf.positions(run.final), slow).value)
+    # the mesh adds 2e-4 to distances of 0.026, 0.014, 0.007
+    assert distances == pytest.approx(exact, abs=4e-4)
+    assert np.all(np.abs(orders(distances) - 1) < 0.15)
+    figure(f"large friction: W2 {np.array(distances)}, orders {orders(distances).round(2)}")
 
 
 @pytest.mark.filterwarnings("ignore:box")
