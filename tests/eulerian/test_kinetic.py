@@ -247,8 +247,8 @@ def test_large_friction_is_the_gradient_flow_of_slow_time(figure):
     """With time stretched by gamma the positions follow ``GradientFlow(F + Entropy(T))``.
 
     Both are Gaussians of known variance, A of the kinetic moments and M of
-    ``M' = 2 T - 8 M (M - 1)``, and W2 is the difference of their roots. A start whose velocities know their positions differs
-    by ``O(1/gamma)``, its last inch ``r / gamma``.
+    ``M' = 2 T - 8 M (M - 1)``, and W2 is the difference of their roots. A start whose velocities
+    know their positions differs by ``O(1/gamma)``, its last inch ``r / gamma``.
     """
     temperature, until = 0.5, 0.2
     begin = np.array([[0.4, 0.4], [0.4, temperature]])
