@@ -22,6 +22,7 @@ goes on.
 
 import argparse
 import concurrent.futures
+import functools
 import json
 import multiprocessing
 import pathlib
@@ -136,7 +137,7 @@ def sigmoid(m, repeat, until=2400.0):
     return {"flow": test.value(final), "convex": convex}
 
 
-def job(panel, m, repeat, quick):
+def job(panel, m, repeat, quick=False):
     """Return one repeat as a dictionary."""
     arguments = {"until": 60.0} if quick and panel == "sigmoid" else {}
     found = globals()[panel](m, repeat, **arguments)
@@ -161,25 +162,28 @@ def one_thread():
     threadpool_limits(1)
 
 
-def collect(path, jobs, quick, processes):
-    """Return all results; those in the file at `path` are not computed again."""
+def collect(path, jobs, keys, work, processes):
+    """Return all results; those in the file at `path` are not computed again.
+
+    A job is the arguments of `work`, which returns a dictionary with them under the names `keys`.
+    """
     done = {}
     if path.exists():
         for line in path.read_text().splitlines(keepends=True):
             # a line cut short by an interrupt is computed again
             if line.endswith("\n"):
                 row = json.loads(line)
-                done[row["panel"], row["m"], row["repeat"]] = row
+                done[tuple(row[key] for key in keys)] = row
         path.write_text("".join(json.dumps(row) + "\n" for row in done.values()))
     left = [each for each in jobs if each not in done]
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(processes, context, one_thread) as pool:
-        futures = [pool.submit(job, *each, quick) for each in left]
+        futures = [pool.submit(work, *each) for each in left]
         bar = tqdm(concurrent.futures.as_completed(futures), total=len(left), unit="run")
         with path.open("a") as file:
             for future in bar:
                 row = future.result()
-                done[row["panel"], row["m"], row["repeat"]] = row
+                done[tuple(row[key] for key in keys)] = row
                 file.write(json.dumps(row) + "\n")
                 file.flush()
     return [done[each] for each in jobs]
@@ -249,7 +253,9 @@ def main():
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     jobs = plan(chosen.quick, chosen.repeats)
-    rows = collect(chosen.folder / "results.jsonl", jobs, chosen.quick, chosen.processes)
+    work = functools.partial(job, quick=chosen.quick)
+    keys = ("panel", "m", "repeat")
+    rows = collect(chosen.folder / "results.jsonl", jobs, keys, work, chosen.processes)
     found = {panel: columns(rows, panel) for panel in PANELS}
     tables.write(chosen.folder / "results.h5", {(panel,): t for panel, t in found.items()})
     draw(found, chosen.folder / "excess_loss.png")
