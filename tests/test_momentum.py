@@ -7,6 +7,7 @@ from test_solvers import last, objective_gap, solve
 
 import wgf
 from wgf import plot
+from wgf.plot.style import planes
 
 LINE = wgf.Mesh(u=wgf.Axis(-6, 6, 64))
 
@@ -163,6 +164,12 @@ def test_objective_oscillates_and_energy_falls():
     )
 
 
+def test_planes_of_four_axes():
+    """The positions, and each with its own velocity."""
+    assert planes(("a", "w", "v_a", "v_w")) == [(0, 1), (0, 2), (1, 3)]
+    assert planes(("a", "w1", "w2", "b")) == [(0, 1), (0, 2), (0, 3)]
+
+
 @pytest.mark.filterwarnings("ignore:box")
 def test_figures_of_both_sides(tmp_path):
     flow = tanh_flow(temperature=0.1)
@@ -172,6 +179,9 @@ def test_figures_of_both_sides(tmp_path):
         figure = plot.run(run, tmp_path / "run.png", flow.functional)
         texts = [ax.get_ylabel() for sub in figure.subfigs for ax in sub.axes]
         assert "dissipation −dE/dt" in texts
+        labels = [text.get_text() for sub in figure.subfigs for ax in sub.axes if ax.get_legend()
+                  for text in ax.get_legend().get_texts()]  # fmt: skip
+        assert {"energy E", "objective F", "kinetic", "E(0) − E(t)"} <= set(labels)
     for a, b in (
         (mesh, cloud),
         (wgf.open_run(tmp_path / "mesh"), wgf.open_run(tmp_path / "cloud")),

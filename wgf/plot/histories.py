@@ -22,8 +22,10 @@ def objectives(ax, pairs):
 
 
 def parts(ax, solution):
-    """Draw the objective and the terms it is the sum of."""
+    """Draw the objective and the terms it is the sum of; with momentum the energy E, too."""
     columns = solution.diagnostics
+    if "lyapunov" in columns:
+        ax.plot(columns["t"], columns["lyapunov"], color="0.6", lw=2, label="energy E")
     ax.plot(columns["t"], columns["objective"], color="black", label="objective F")
     terms = [name for name in solution.problem.get("terms", ()) if np.ptp(columns[name]) > 0]
     if "kinetic" in columns:
@@ -49,8 +51,11 @@ def budget(ax, solution):
     positive = columns["dissipation"] > 0
     time_axis(ax, solution)
     ax.set_ylabel("energy lost")
-    ax.legend(loc="center right")
     rate = ax.twinx()
+    # the rate may be noisy: behind the energies and their legend
+    rate.set_zorder(ax.get_zorder() - 1)
+    ax.patch.set_visible(False)
+    ax.legend(loc="center right", frameon=True, edgecolor="none", framealpha=0.8)
     rate.spines["right"].set_visible(True)
     rate.plot(t[positive], columns["dissipation"][positive], lw=0.8, color="0.6")
     if positive.any():

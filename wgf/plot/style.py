@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from wgf.measure import Density
+from wgf.mesh import is_phase
 
 # Okabe & Ito's palette
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -33,9 +34,14 @@ def axis_names(solution):
 
 
 def planes(names):
-    """Return up to three pairs of axes that are drawn together, by number; one axis is alone."""
+    """Return up to three pairs of axes that are drawn together, by number; one axis is alone.
+
+    Of a phase space of four axes the positions, and each of them with its velocity.
+    """
     if len(names) == 1:
         return [(0,)]
+    if len(names) == 4 and is_phase(names):
+        return [(0, 1), (0, 2), (1, 3)]
     return list(itertools.combinations(range(len(names)), 2))[:3]
 
 
