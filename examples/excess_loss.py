@@ -180,12 +180,17 @@ def collect(path, jobs, keys, work, processes):
     with concurrent.futures.ProcessPoolExecutor(processes, context, one_thread) as pool:
         futures = [pool.submit(work, *each) for each in left]
         bar = tqdm(concurrent.futures.as_completed(futures), total=len(left), unit="run")
-        with path.open("a") as file:
-            for future in bar:
-                row = future.result()
-                done[tuple(row[key] for key in keys)] = row
-                file.write(json.dumps(row) + "\n")
-                file.flush()
+        try:
+            with path.open("a") as file:
+                for future in bar:
+                    row = future.result()
+                    done[tuple(row[key] for key in keys)] = row
+                    file.write(json.dumps(row) + "\n")
+                    file.flush()
+        except BaseException:
+            # an error or an interrupt does not wait for what has not begun
+            pool.shutdown(cancel_futures=True)
+            raise
     return [done[each] for each in jobs]
 
 

@@ -200,7 +200,8 @@ def axes_of(*runs):
         if other != names[0]:
             raise checks.InputError(
                 f"compare: the axes ({', '.join(names[0])}) and ({', '.join(other)}) differ, "
-                "compare runs of the same problem"
+                "compare runs of the same problem, with momentum and without by "
+                "wgf.projected(run, wgf.positions)"
             )
     return names[0]
 

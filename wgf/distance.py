@@ -87,7 +87,7 @@ def periods(first, second):
     if sizes[0] != sizes[1]:
         raise checks.InputError(
             f"distance: {sizes[0]} and {sizes[1]} axes do not compare, take marginals along the "
-            "axes they share"
+            "axes they share, with momentum particles.in_phase_space() or wgf.positions"
         )
     if len(found) == 2 and not np.allclose(*found, rtol=1e-12):
         raise checks.InputError(

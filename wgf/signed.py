@@ -245,7 +245,9 @@ def is_signed(measure):
 def is_unbalanced(run):
     """Return whether a run is one of `wgf.FisherRao` or was projected by `wgf.projected`."""
     problem = run.problem
-    return "projection" in problem or str(problem.get("flow", "")).startswith("FisherRao")
+    # half of a phase space has the mass of the whole
+    signed = problem.get("projection", "positions") not in ("positions", "velocities")
+    return signed or str(problem.get("flow", "")).startswith("FisherRao")
 
 
 def copies_of(measure):

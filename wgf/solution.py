@@ -4,6 +4,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.measure import Particles
+from wgf.mesh import is_phase
 
 
 class Solution:
@@ -105,7 +106,12 @@ def projected(run, projection):
     for k, time in enumerate(run.times):
         output = None if run.outputs is None else run.outputs[k]
         found.append(float(time), projection(run.snapshots[k]), output, {})
-    found.problem["axes"] = list(found.snapshots[0].names or run.problem.get("axes", ()))
+    names = list(run.problem.get("axes", ()))
+    first = found.snapshots[0]
+    if is_phase(names) and 2 * first.points.shape[1] == len(names):
+        # particles at the positions alone
+        names = names[: len(names) // 2]
+    found.problem["axes"] = list(first.names or names)
     gone = ("mass", "wall_", "blocked_")
     columns = run.diagnostics.items()
     found.diagnostics = {key: value for key, value in columns if not key.startswith(gone)}
