@@ -4,7 +4,7 @@
     python examples/gallery.py docs --only spikes limit
 
 Solves the systems in solvers/ at moderate size and draws each in the way that shows it best. All
-of them together take about ten minutes.
+of them together take about ten minutes, and momentum as much again.
 """
 
 import argparse
@@ -79,11 +79,21 @@ def study(folder):
 
 
 def limit(folder):
-    """The many-particle limit, drawn by its own example."""
+    """The many-particle limit."""
+    drawn_by("many_particle_limit", folder / "limit.png")
+
+
+def momentum(folder):
+    """Momentum beside the gradient flow."""
+    drawn_by("momentum", folder / "momentum.png")
+
+
+def drawn_by(example, path, width=1215):
+    """Keep the picture that an example draws itself."""
     with tempfile.TemporaryDirectory() as work:
-        script = ROOT / "examples" / "many_particle_limit.py"
+        script = ROOT / "examples" / f"{example}.py"
         subprocess.run([sys.executable, str(script), work], check=True)
-        shrink(pathlib.Path(work) / "many_particle_limit.png", folder / "limit.png", 1215)
+        shrink(pathlib.Path(work) / f"{example}.png", path, width)
 
 
 def save(figure, path, dpi=SMALL):
@@ -101,7 +111,7 @@ def shrink(source, path, width=None):
     image.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
-PICTURES = {call.__name__: call for call in (ecg, spikes, relu, wdbc, study, limit)}
+PICTURES = {call.__name__: call for call in (ecg, spikes, relu, wdbc, study, limit, momentum)}
 
 
 def main():

@@ -2,6 +2,7 @@
 
 import warnings
 
+import numba
 import numpy as np
 import pytest
 from momentum import (
@@ -289,6 +290,56 @@ def test_walls_turn_velocities_round():
         # the velocities spread over two cells
         assert mean[1] == pytest.approx(speed, abs=0.02)
         assert mean[0] == pytest.approx(place, abs=0.03)
+
+
+@pytest.mark.filterwarnings("ignore:box")
+@pytest.mark.parametrize("temperature", [0.0, 0.3])
+def test_separable_problems_are_products(temperature):
+    """A period beside walls: four axes do, to round-off, what two do twice, in either order."""
+    x = wgf.phase_space(wgf.Mesh(x=wgf.Axis(0, 1, 14, periodic=True)), 3.0, 13)
+    y = wgf.phase_space(wgf.Mesh(y=wgf.Axis(-1.5, 1.5, 11)), 2.5, 10)
+    starts = [
+        wgf.Density.normal(x, (0.3, 0.5), (0.2, 0.7)),
+        wgf.Density.normal(y, (0.6, -0.4), (0.3, 0.6)),
+    ]
+    potentials = [
+        lambda q: 0.7 * np.cos(2 * np.pi * q),
+        lambda q: 0.8 * q**2 + 0.25 * q**4,
+    ]
+
+    def final(potential, start):
+        flow = wgf.HeavyBall(wgf.Potential(potential), 0.5, temperature)
+        return wgf.solve(flow, start, 1.0, method=wgf.KineticFiniteVolume(0.05)).final.values
+
+    halves = [
+        final(lambda p, V=V: V(p[:, 0]), start) for V, start in zip(potentials, starts, strict=True)
+    ]
+    for order in ((0, 1), (1, 0)):
+        (mesh, other), (V, W) = ([each[i] for i in order] for each in ((x, y), potentials))
+        names = [each.names[k] for k in (0, 1) for each in (mesh, other)]
+        mesh = wgf.Mesh(**{n: (mesh if n in mesh.names else other).axis(n) for n in names})
+        one, two = (starts[i].values for i in order)
+        start = wgf.Density(mesh, np.einsum("ab,cd->acbd", one, two))
+        found = final(lambda p, V=V, W=W: V(p[:, 0]) + W(p[:, 1]), start)
+        one, two = (halves[i] for i in order)
+        np.testing.assert_allclose(found, np.einsum("ab,cd->acbd", one, two), rtol=0, atol=2e-14)
+
+
+@pytest.mark.filterwarnings("ignore:box")
+def test_bits_do_not_depend_on_the_threads():
+    x, threads = np.linspace(-1, 1, 30), numba.get_num_threads()
+    F = wgf.Risk(wgf.Neurons(x, "tanh"), wgf.Squared(np.sin(3 * x))) + wgf.Ridge(0.1)
+    places = wgf.Mesh(a=wgf.Axis(-3, 3, 12), w=wgf.Axis(-3, 3, 12))
+    start = wgf.Density.normal(wgf.phase_space(places, 3.0, 10), 0.0, 0.6)
+    flow, runs = wgf.HeavyBall(F, 0.4, 0.1), []
+    try:
+        for count in (1, threads):
+            numba.set_num_threads(count)
+            runs.append(wgf.solve(flow, start, 0.3, method=wgf.KineticFiniteVolume(0.05)))
+    finally:
+        numba.set_num_threads(threads)
+    assert np.array_equal(runs[0].final.values, runs[1].final.values)
+    assert np.array_equal(runs[0].diagnostics["residual"], runs[1].diagnostics["residual"])
 
 
 @pytest.mark.filterwarnings("ignore:box")
