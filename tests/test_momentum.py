@@ -1,12 +1,14 @@
 """The heavy ball on both sides: agreement, comparison, figures, bad input."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from momentum import orders, square_neuron
 from test_solvers import last, objective_gap, solve
 
 import wgf
-from wgf import plot
+from wgf import cli, plot
 from wgf.plot.style import planes
 
 LINE = wgf.Mesh(u=wgf.Axis(-6, 6, 64))
@@ -240,6 +242,14 @@ def test_solver_in_the_plane():
     assert np.ptp(mesh.diagnostics["mass"]) <= 2e-13
     # coarse cells of 0.57: measured 1 %
     assert objective_gap(solutions) < 0.05
+
+
+@pytest.mark.filterwarnings("always:box")
+def test_a_run_warns_of_its_box_once(tmp_path, capsys):
+    script = pathlib.Path(__file__).resolve().parent.parent / "solvers" / "heavy_ball_2d.py"
+    options = "--cells 24 --until 0.1 --temperature 0.2 --method mesh --no-plot --quiet --out"
+    assert cli.status(None, ["run", str(script), *options.split(), str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().err.count("a Maxwellian of temperature 0.2") == 1
 
 
 FLOW = wgf.HeavyBall(square_neuron(), 1.0)

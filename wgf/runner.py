@@ -14,6 +14,7 @@ import pathlib
 import re
 import signal
 import sys
+import warnings
 from types import SimpleNamespace
 
 from wgf import checks, parallel
@@ -324,8 +325,11 @@ def _prepare_silently(setup, values, settings):
     from wgf.driver import default_method, output_times
 
     output_times(system.until, system.every, system.at)
-    for side, start in begin.items():
-        (chosen[side] or default_method(system.flow, start)).prepare(system.flow, start)
+    with warnings.catch_warnings():
+        # the run itself will warn
+        warnings.simplefilter("ignore", checks.BoxWarning)
+        for side, start in begin.items():
+            (chosen[side] or default_method(system.flow, start)).prepare(system.flow, start)
     return system, begin, chosen
 
 
