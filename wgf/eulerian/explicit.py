@@ -89,10 +89,11 @@ class ExplicitStepper:
         self.wraps = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
         self.walls = Walls(slab, mobility)
         self.time = 0.0
-        self.values = slab.part(start.values)
-        self.potential, self._other_potential, self._stage, self._candidate = (
-            np.empty_like(self.values) for _ in range(4)
+        given = slab.part(start.values)
+        self.values, self.potential, self._other_potential, self._stage, self._candidate = (
+            kernels.empty(given.size) for _ in range(5)
         )
+        self.values[:] = given
         rows = slab.last - slab.first
         self._outflow, self._loss = np.empty(rows), np.empty(rows)
         self._blocks = np.arange(0, rows, kernels.ROWS_PER_BLOCK)
@@ -249,11 +250,12 @@ class ExplicitStepper:
             self.slab.renew(self._candidate)
         outputs, mass, parts = self._evaluate(self._candidate)
         objective = sum(parts.values())
-        if not np.isfinite(objective):
-            raise checks.NumericalError(
-                f"objective: {objective} at t={self.time:g} with dt={dt:g}, check the features and "
-                "potentials for overflow"
-            )
+        for name, value in (("objective", objective), ("dissipation", dissipation)):
+            if not np.isfinite(value):
+                raise checks.NumericalError(
+                    f"{name}: {value} at t={self.time:g} with dt={dt:g}, check the features and "
+                    "potentials for overflow"
+                )
         scale = sum(abs(part) for part in parts.values())
         owed = 0.0 if self.discrete.diffusion else 0.5 * dt * dissipation
         if objective > self.row["objective"] - owed + ROUND_OFF * scale:

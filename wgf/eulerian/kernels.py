@@ -5,11 +5,20 @@ A *row* is the contiguous run along the last axis; every sum is taken row by row
 blocks of rows) and added in order, so the bits do not depend on the number of threads.
 """
 
+import numpy as np
 from numba import njit, prange
 
 ROWS_PER_BLOCK = 64
 # sums and maxima may be reassociated to fill vector lanes; the order stays fixed by the code
 REDUCTION = {"reassoc", "nsz", "contract"}
+
+
+def empty(size):
+    """Return an array of `size` numbers, not set, that begins at a line of the cache."""
+    line = 64 // 8
+    room = np.empty(size + line)
+    start = -(room.ctypes.data // 8) % line
+    return room[start : start + size]
 
 
 @njit(cache=True, fastmath=REDUCTION)
