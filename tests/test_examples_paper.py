@@ -9,6 +9,8 @@ import sys
 import h5py
 import pytest
 
+import wgf
+
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
 
 
@@ -63,3 +65,22 @@ def test_a_one_sided_start_fails_on_particles_and_refined_meshes():
             assert bool(run.warned) == bad
             # dead neurons leave the loss of an empty network, 5/8; the good start leaves nothing
             assert last > 0.4 if bad else last < 1e-3 * first
+
+
+def test_paths_of_the_three_experiments(tmp_path):
+    script = load("trajectories")
+    rays, few = script.relu(5, 0, until=2000.0)
+    _, many = script.relu(100, 0, until=2000.0)
+    # five neurons from this start end in a local minimum, a hundred reach all five rays
+    assert not script.reached(rays, few) and script.reached(rays, many)
+    names, run = script.spikes()
+    certificate = wgf.certificate(run)
+    assert certificate.relative < 1e-9
+    paths = script.paths(run)
+    assert paths.shape == (121, 10, 2)
+    figure = script.figure_of_spikes(names, run, certificate)
+    assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes)
+    figure = script.figure_of_relu(rays, [(5, few), (100, many)])
+    assert len(figure.axes) == 2
+    names, run = script.sigmoid(until=50.0)
+    assert len(script.figure_of_sigmoid(names, run).axes) == 2

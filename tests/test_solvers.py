@@ -13,10 +13,15 @@ SOLVERS = pathlib.Path(__file__).resolve().parent.parent / "solvers"
 neurons = SimpleNamespace(**runner.load_setup(SOLVERS / "fisher_rao_relu_1d.py").__globals__)
 
 
+def build(name, **values):
+    """Return what `setup` of a script is, what it returned, and the script's names."""
+    setup = runner.load_setup(SOLVERS / f"{name}.py")
+    return setup, runner.build(setup, values), SimpleNamespace(**setup.__globals__)
+
+
 def solve(name, particles=None, **values):
     """Return the solutions of a script by side, what `setup` returned, and the script's names."""
-    setup = runner.load_setup(SOLVERS / f"{name}.py")
-    system = runner.build(setup, values)
+    _, system, script = build(name, **values)
     settings = SimpleNamespace(method="both", particles=particles, seed=0, order=None)
     begin = runner.starts(system, settings)
     chosen = runner.methods(system, settings, begin)
@@ -26,7 +31,7 @@ def solve(name, particles=None, **values):
         )
         for side, start in begin.items()
     }
-    return solutions, system, SimpleNamespace(**setup.__globals__)
+    return solutions, system, script
 
 
 def last(solution, column="objective"):
@@ -81,6 +86,54 @@ def test_spikes_reach_the_minimum_on_both_sides():
         distance = np.abs((moments.points[:, 1] - position + 0.5) % 1 - 0.5)
         near = distance < 0.03
         assert sign * (moments.weights[near] @ moments.points[near, 0]) > 0.02
+    # asked: 1e-6
+    assert wgf.certificate(solutions["particles"]).relative < 1e-6
+    lines = system.report(solutions).splitlines()
+    assert len(lines) == 2 and all("above min F" in line for line in lines)
+
+
+@pytest.mark.filterwarnings("ignore:box")
+def test_the_certificate_of_a_mesh_closes_as_its_cells_shrink():
+    """At rest the excess is that of spikes on the lattice of the cells, of second order."""
+    _, system, _ = build("spikes_2d")
+    gaps = []
+    for cells in (128, 256, 512):
+        mesh = wgf.Mesh(w=wgf.Axis(-4, 4, 17), x=wgf.Axis(0, 1, cells, periodic=True))
+        start = wgf.Density.uniform(mesh, w=(-0.7, 0.7))
+        method = wgf.ImplicitFiniteVolume(0.1)
+        run = wgf.solve(system.flow, start, "stationary", method=method, gap=3e-4)
+        gaps.append(wgf.certificate(run, tolerance=1e-9).relative)
+    # asked: 1e-3; measured 6.9e-3, 2.0e-3, 4.8e-4
+    assert gaps[2] < 1e-3
+    assert np.polyfit(np.log([1, 2, 4]), np.log(gaps), 1)[0] < -1.7
+
+
+def test_spikes_in_the_plane_are_certified():
+    solutions, system, script = solve("spikes_3d", cells=16, until=12.0)
+    # measured 1.4e-5 at t = 12
+    assert wgf.certificate(solutions["particles"], tolerance=1e-8).relative < 1e-4
+    assert objective_gap(solutions) < 0.05
+    cloud = solutions["particles"].final
+    for position, amplitude in zip(script.SOURCES, script.AMPLITUDES):
+        away = np.abs((cloud.points[:, 1:] - position + 0.5) % 1 - 0.5)
+        near = np.all(away < 0.05, axis=1)
+        # the penalty takes 0.06 off every amplitude, and more where filters overlap
+        found = cloud.weights[near] @ cloud.points[near, 0]
+        assert 0.5 < found / amplitude < 1
+    assert "above min F" in system.report(solutions)
+
+
+# coarse cells spread to the walls
+@pytest.mark.filterwarnings("ignore:box")
+def test_sigmoid_student_learns_the_teacher():
+    solutions, system, _ = solve("sigmoid_3d", cells=20)
+    for solution in solutions.values():
+        found = wgf.certificate(solution, tolerance=1e-5)
+        # the teacher itself costs 2e-3; min F is 0.00152 by this bound
+        assert found.value < 1.7e-3 and found.gap < 2e-4
+    # measured 1 to 2 %
+    assert objective_gap(solutions) < 0.05
+    assert "above min F" in system.report(solutions)
 
 
 def test_tanh_sides_agree_where_everything_is_smooth():
@@ -93,10 +146,13 @@ def test_tanh_sides_agree_where_everything_is_smooth():
 # coarse cells spread to the walls
 @pytest.mark.filterwarnings("ignore:box")
 def test_relu_student_learns_the_teacher():
-    solutions, _, _ = solve("relu_3d", cells=24, until=60.0)
+    solutions, system, script = solve("relu_3d", cells=24, until=600.0)
     for solution in solutions.values():
-        # measured: 6 % of the first objective is left at t = 60
-        assert last(solution) < 0.15 * solution.diagnostics["objective"][0]
+        weights, angles, astray = script.rays(solution.final)
+        # the teacher has 0.2 on every ray; at 64 cells and t = 2000 angles are within 1.4 degrees
+        assert np.all((weights > 0.12) & (weights < 0.25)) and astray < 0.2
+        assert np.abs(angles).max() < 4
+    assert "elsewhere" in system.report(solutions)
     # conserved to round-off, for which 1e-13 is the bound of the finite volumes
     np.testing.assert_allclose(solutions["mesh"].diagnostics["mass"], 1.0, rtol=1e-13)
 

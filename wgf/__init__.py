@@ -8,7 +8,14 @@ import importlib
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "checks": ("InputError", "InputTypeError", "NumericalError", "BoxWarning", "StartWarning"),
+    "checks": (
+        "InputError",
+        "InputTypeError",
+        "NumericalError",
+        "BoxWarning",
+        "StartWarning",
+        "StationaryWarning",
+    ),
     "mesh": ("Axis", "Mesh"),
     "measure": ("Density", "Particles"),
     "features": ("Neurons", "Filter", "Features", "FeatureMap"),

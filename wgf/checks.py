@@ -32,6 +32,10 @@ class StartWarning(UserWarning):
     """The start is one from which the flow may end in a local minimum."""
 
 
+class StationaryWarning(UserWarning):
+    """The run came to rest at a state whose optimality gap is larger than asked."""
+
+
 class NumericalError(RuntimeError):
     """A run that cannot go on: NaN, a step that shrank to nothing, a solve that failed."""
 

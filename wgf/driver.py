@@ -17,6 +17,8 @@ from wgf.threads import one_library_thread
 LONGEST = 1e12
 # share of the mass at a wall from which the box is said to be too small
 WALL_SHARE = 1e-8
+# a run at rest goes on for so many steps whose gap falls by less than a tenth
+IDLE = 50
 
 
 def default_method(flow, start):
@@ -130,6 +132,8 @@ def solve(
     -----
     BoxWarning
         If more than 1e-8 of the mass reached a wall that the start kept away from.
+    StationaryWarning
+        If the run comes to rest with a larger `gap` than asked; it ends there.
     StartWarning
         If the support of the start lies on one side, see `wgf.separation.one_sided`.
 
@@ -238,6 +242,10 @@ def _run(flow, stepper, times, keep, stop, report, still=None):
                     return keep.solution
                 if still is not None and still(row):
                     break
+                if still is not None and still.stuck():
+                    keep.snapshot(stepper)
+                    keep.solution.status = "stopped"
+                    return keep.solution
             keep.snapshot(stepper)
         keep.solution.status = "done"
     return keep.solution
@@ -270,6 +278,7 @@ class _Stationary:
     def __init__(self, tolerance, gap):
         self.tolerance = checks.number("tolerance", tolerance, above=0)
         self.gap = gap if gap == np.inf else checks.number("gap", gap, above=0)
+        self.best, self.idle = np.inf, 0
 
     def check(self, row):
         if self.gap < np.inf and "gap" not in row:
@@ -280,7 +289,23 @@ class _Stationary:
     def __call__(self, row):
         size = abs(row["objective"])
         small = row["dissipation"] <= self.tolerance * size
-        return small and row.get("gap", 0.0) <= self.gap * size
+        gap = row.get("gap", 0.0) / max(size, np.finfo(float).tiny)
+        # at rest the gap has settled, or jumps up and down where a minimum lies between cells
+        self.idle = self.idle + 1 if small and gap > 0.9 * self.best else 0
+        self.best = min(self.best, gap)
+        return small and gap <= self.gap
+
+    def stuck(self):
+        """Return whether the state rests with too large a gap, and warn of it."""
+        if self.idle < IDLE:
+            return False
+        warnings.warn(
+            f"until: the state rests with a gap of {self.best:.2g} of |F| where {self.gap:.2g} is "
+            "asked, refine the mesh or ask for less",
+            checks.StationaryWarning,
+            stacklevel=6,
+        )
+        return True
 
 
 class _Stored:

@@ -59,6 +59,10 @@ class Certificate:
             f"gap={self.gap:.3g}, slack={self.slack:.3g}, mean_variation={self.mean_variation:.3g})"
         )
 
+    def __str__(self):
+        bound = "at most" if self.rigorous else "estimated"
+        return f"F = {self.value:.7g}, {bound} {self.gap:.2g} ({self.relative:.2g} F) above min F"
+
 
 class GapEstimate(Certificate):
     """Like `Certificate`, with a supremum that was only sampled: an estimate and no bound."""

@@ -123,6 +123,20 @@ def test_until_stationary():
         wgf.solve(flow, start, "stationary", every=1.0)
 
 
+@pytest.mark.filterwarnings("ignore:box")
+def test_a_gap_that_stays_ends_the_run():
+    """A minimum between the cells: the state at rest keeps a gap of the order of the cells."""
+    features = wgf.Filter.dirichlet(3)
+    risk = wgf.Risk(features, wgf.Squared(features.unit(np.array([[0.51]]))[0], weights=20.0))
+    flow = wgf.GradientFlow(risk + wgf.L1(1.0, axes="w"))
+    mesh = wgf.Mesh(w=wgf.Axis(-4, 4, 9), x=wgf.Axis(0, 1, 12, periodic=True))
+    start = wgf.Density.uniform(mesh, w=(-1.3, 1.3))
+    with pytest.warns(wgf.StationaryWarning, match="refine the mesh"):
+        method = wgf.ImplicitFiniteVolume(0.1)
+        run = wgf.solve(flow, start, "stationary", method=method, gap=1e-15)
+    assert run.status == "stopped" and len(run.snapshots) == 2
+
+
 def test_continues_bit_by_bit(tmp_path):
     mesh = wgf.Mesh(x=wgf.Axis(-3, 3, 40))
     start = wgf.Density.normal(mesh, 1.0, 0.3)
