@@ -190,22 +190,25 @@ def test_objective_oscillates_and_energy_falls():
 
 @pytest.mark.filterwarnings("ignore:box")
 def test_positions_beside_a_gradient_flow():
-    """Runs with momentum and without compare by their positions."""
+    """Runs with momentum and without compare by their positions; so do certificates."""
     x = np.linspace(-1, 1, 12)
     F = wgf.Risk(wgf.Neurons(x, "tanh"), wgf.Squared(np.sin(3 * x))) + wgf.L1(0.01, axes="a")
     places = wgf.Mesh(a=wgf.Axis(-3, 3, 12), w=wgf.Axis(-3, 3, 12))
     begin = wgf.Density.normal(wgf.phase_space(places, 2.0, 8), 0.0, (0.5, 0.5, 0.4, 0.4))
     cloud = begin.sample(40, 0)
     bare = wgf.Particles(cloud.points, velocities=cloud.velocities)
-    for start in (begin, cloud, bare):
+    # bare particles do not know the walls
+    for start, box in ((begin, None), (cloud, None), (bare, ([-3.0], [3.0]))):
         flow = wgf.HeavyBall(F, 1.0)
-        fast = wgf.solve(flow, start, 0.2)
+        fast = wgf.solve(flow, start, 0.2, stop=wgf.certified(1e-6, box=box))
         slow = wgf.solve(wgf.GradientFlow(F), wgf.positions(start), 0.2)
         with pytest.raises(wgf.InputError, match="wgf.projected.run, wgf.positions"):
             wgf.compare(fast, slow)
         table = wgf.compare(wgf.projected(fast, wgf.positions), slow).table
         assert table["w1_a"][0] == 0 < table["w1_a"][-1]
         assert set(table) >= {"w1_a", "w1_w"} and "w1_v_a" not in table
+        proof = wgf.certificate(fast, flow, box)
+        assert proof.value == pytest.approx(fast.diagnostics["objective"][-1])
     with pytest.raises(wgf.InputError, match="particles.in_phase_space"):
         wgf.wasserstein(begin, cloud)
     assert wgf.wasserstein(begin, cloud.in_phase_space()).value < 1.0

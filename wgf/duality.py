@@ -12,9 +12,10 @@ import numpy as np
 
 from wgf import checks
 from wgf.features import Neurons
-from wgf.flows import FisherRao, GradientFlow
+from wgf.flows import FisherRao, GradientFlow, HeavyBall
 from wgf.functional import Functional, Term
 from wgf.measure import Density, Particles
+from wgf.phase import positions
 from wgf.supremum import supremum
 
 HAVE_ONE = (
@@ -160,7 +161,7 @@ class _Certified:
 
     def prepare(self, flow, start):
         """Refuse a functional without a certificate before anything is written."""
-        _parts(flow.functional, start)
+        _parts(flow.functional, _places(start))
 
     def state(self, steps, stepper, flow):
         """Whether the run may end after so many steps."""
@@ -187,7 +188,7 @@ def _problem(run, functional):
             )
         measure = run.final
         functional = functional or getattr(run, "functional", None)
-    if isinstance(functional, GradientFlow | FisherRao):
+    if isinstance(functional, GradientFlow | FisherRao | HeavyBall):
         functional = functional.functional
     if isinstance(functional, Term):
         functional = Functional([functional])
@@ -196,7 +197,13 @@ def _problem(run, functional):
             "certificate functional: a stored run or a measure does not hold it, give the "
             "wgf.Functional or the flow"
         )
-    return measure, functional
+    return _places(measure), functional
+
+
+def _places(measure):
+    """Return the measure that the functional is of: with momentum that of the positions."""
+    phase = isinstance(measure, Density) and measure.mesh.phase is not None
+    return positions(measure) if phase else measure
 
 
 def _spherical(risk):
