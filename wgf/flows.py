@@ -227,7 +227,7 @@ class HeavyBall(_Transport):
                 f"heavy ball start: the axes ({', '.join(measure.names)}) hold no velocities, "
                 "build the mesh by wgf.phase_space(mesh, speed, cells)"
             )
-        self.functional.axis_names(measure.marginal(*measure.mesh.phase[0].names))
+        self.functional.axis_names(Density.uniform(measure.mesh.phase[0]))
         return measure.names
 
     def __repr__(self):

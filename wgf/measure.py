@@ -4,12 +4,17 @@ Both read as weighted points: `blocks` yields ``(points, weights)`` a few thousa
 so that a functional written once serves the two.
 """
 
+import functools
+import math
+
 import numpy as np
 
 from wgf import checks
 from wgf.mesh import MOST_CELLS, VELOCITY, Axis, Mesh
 
 BLOCK_ROWS = 1 << 14
+# cells of a density that are made, summed or written at once: whole planes
+BLOCK_CELLS = 1 << 17
 
 
 class Density:
@@ -19,7 +24,8 @@ class Density:
     ----------
     mesh : Mesh
     values : array of shape ``mesh.shape``
-        Cell averages, finite and non-negative.
+        Cell averages, finite and non-negative. Those of `normal` and `uniform` are products of one
+        factor an axis, multiplied when they are asked for.
 
     Raises
     ------
@@ -36,6 +42,42 @@ class Density:
                 f"density values: {self.values[where]:g} at index {tuple(map(int, where))} is "
                 "negative, give cell averages >= 0"
             )
+
+    @classmethod
+    def product(cls, mesh, factors):
+        """Return the outer product of `factors`, which together have the axes of the mesh."""
+        largest = math.prod(float(checks.array("density values", f).max()) for f in factors)
+        checks.number("density values", largest, minimum=0)
+        made = cls.__new__(cls)
+        made.mesh, made._factors = mesh, factors
+        return made
+
+    @functools.cached_property
+    def values(self):
+        """Cell averages, shape ``mesh.shape``."""
+        return _outer(self._factors)
+
+    @property
+    def block(self):
+        """Cells that are read at once: some planes of the first axis."""
+        plane = self.mesh.cells // self.mesh.shape[0]
+        return plane * max(1, BLOCK_CELLS // plane)
+
+    def read(self, start, stop):
+        """Return the cell averages ``start … stop`` in array order, without making the others."""
+        if "values" in self.__dict__:
+            return self.values.reshape(-1)[start:stop]
+        plane = self.mesh.cells // self.mesh.shape[0]
+        low, high = start // plane, -(-stop // plane)
+        planes = _outer([self._factors[0][low:high], *self._factors[1:]])
+        return planes.reshape(-1)[start - low * plane : stop - low * plane]
+
+    def pieces(self, block=None):
+        """Yield ``(start, stop, values)``: the cells in array order, block by block."""
+        block = self.block if block is None else block
+        for start in range(0, self.mesh.cells, block):
+            stop = min(start + block, self.mesh.cells)
+            yield start, stop, self.read(start, stop)
 
     @classmethod
     def normal(cls, mesh, mean, std):
@@ -57,7 +99,7 @@ class Density:
                     f"[{axis.lower:g}, {axis.upper:g}], move it or enlarge the box"
                 )
             factors.append(mass / mass.sum() / axis.spacing)
-        return cls(mesh, _outer(factors))
+        return cls.product(mesh, factors)
 
     @classmethod
     def uniform(cls, mesh, **bounds):
@@ -87,7 +129,7 @@ class Density:
                     f"[{axis.lower:g}, {axis.upper:g}], move it or enlarge the box"
                 )
             factors.append(mass / mass.sum() / axis.spacing)
-        return cls(mesh, _outer(factors))
+        return cls.product(mesh, factors)
 
     @classmethod
     def from_function(cls, mesh, function, nodes=3):
@@ -132,7 +174,7 @@ class Density:
     @property
     def mass(self):
         """Total mass ``h^d sum_j rho_j``."""
-        return float(self.values.sum() * self.mesh.cell_volume)
+        return float(sum(v.sum() for _, _, v in self.pieces()) * self.mesh.cell_volume)
 
     @property
     def points(self):
@@ -146,9 +188,8 @@ class Density:
 
     def blocks(self):
         """Yield ``(points, weights)`` of the cells in array order, block by block."""
-        weights = self.weights
-        for start in range(0, self.mesh.cells, BLOCK_ROWS):
-            yield self.mesh.points(start, start + BLOCK_ROWS), weights[start : start + BLOCK_ROWS]
+        for start, stop, values in self.pieces(BLOCK_ROWS):
+            yield self.mesh.points(start, stop), values * self.mesh.cell_volume
 
     def amplitude_moments(self):
         """Return ``(points, moments)``: the other axes and ``∫ a rho da`` over the first axis."""

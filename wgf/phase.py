@@ -93,16 +93,15 @@ def maxwellian(measure, temperature, mesh=None, seed=0):
             f"maxwellian mesh: {mesh} is no phase space of {measure.mesh}, build it by "
             "wgf.phase_space"
         )
-    box, values = mesh.phase[1], np.ones(())
+    box, factors = mesh.phase[1], [measure.values]
     for axis, variance in zip(box.axes, variances):
         if variance > 0:
             # the equilibrium of the discrete friction and noise: values at the centres
             profile = np.exp(-0.5 * axis.centers**2 / variance)
         else:
             profile = (np.abs(axis.centers) < 0.75 * axis.spacing).astype(float)
-        values = np.multiply.outer(values, profile / (profile.sum() * axis.spacing))
-    shape = measure.mesh.shape + box.shape
-    return Density(mesh, np.multiply.outer(measure.values, values).reshape(shape))
+        factors.append(profile / (profile.sum() * axis.spacing))
+    return Density.product(mesh, factors)
 
 
 def positions(measure):

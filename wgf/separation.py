@@ -55,13 +55,25 @@ def one_sided(flow, start):
 def _support(start):
     if not isinstance(start, Density):
         return start.points[start.weights > 0]
-    points = start.points[start.weights > 0]
     # a density reaches over its cells
-    width = 0.5 * start.mesh.spacing
-    outermost = [points[points[:, k].argmin()] for k in range(points.shape[1])]
-    outermost += [points[points[:, k].argmax()] for k in range(points.shape[1])]
-    step = max(1, len(points) // MOST_POINTS)
-    points = np.concatenate([points[::step], outermost])
+    mesh = start.mesh
+    width, count, ends = 0.5 * mesh.spacing, 0, {}
+    for low, _, values in start.pieces():
+        full = np.flatnonzero(values > 0)
+        count += len(full)
+        for k, places in enumerate(np.unravel_index(full + low, mesh.shape)):
+            for side in (-1, 1) if len(full) else ():
+                at = int((side * places).argmax())
+                if (k, side) not in ends or side * places[at] > side * ends[k, side][0]:
+                    ends[k, side] = places[at], low + int(full[at])
+    step, seen, chosen = max(1, count // MOST_POINTS), 0, []
+    for low, _, values in start.pieces():
+        full = np.flatnonzero(values > 0)
+        chosen.append(low + full[-seen % step :: step])
+        seen += len(full)
+    cells = np.concatenate([*chosen, [cell for _, cell in ends.values()]]).astype(np.int64)
+    index = np.stack(np.unravel_index(cells, mesh.shape), axis=1)
+    points = mesh.lower + mesh.spacing * (index + 0.5)
     corners = np.array(list(np.ndindex(*(2,) * len(width)))) * 2 - 1
     return (points[:, None, :] + corners * width).reshape(-1, len(width))
 

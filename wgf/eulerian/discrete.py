@@ -280,11 +280,10 @@ class DiscreteFunctional:
         return np.concatenate(parts)
 
     def _given(self, term):
-        values = np.empty(self.mesh.cells)
-        for start in range(0, self.mesh.cells, BLOCK_ROWS):
-            points = self.mesh.points(start, start + BLOCK_ROWS)
-            values[start : start + BLOCK_ROWS] = term.potential(points, self.mesh.names)
-        return values if self.slab.ranks.size == 1 else self.slab.part(values)
+        def potential(start, stop):
+            return term.potential(self.mesh.points(start, stop), self.mesh.names)
+
+        return self.slab.filled(potential, BLOCK_ROWS)
 
     def outputs(self, values):
         """Return the model output of every risk for the flat cell averages `values`."""

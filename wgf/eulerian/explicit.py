@@ -89,7 +89,7 @@ class ExplicitStepper:
         self.wraps = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
         self.walls = Walls(slab, mobility)
         self.time = 0.0
-        given = slab.part(start.values)
+        given = slab.begin(start)
         self.values, self.potential, self._other_potential, self._stage, self._candidate = (
             kernels.empty(given.size) for _ in range(5)
         )

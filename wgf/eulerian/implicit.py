@@ -92,7 +92,7 @@ class ImplicitStepper:
         self.walls = Walls(self.slab, mobility)
         self.time = 0.0
         self.step = method.step
-        self.values = self.slab.part(start.values)
+        self.values = self.slab.begin(start)
         self.outputs = self.discrete.outputs(self.values)
         mass, parts = self.discrete.parts(self.values, self.outputs)
         dissipation = sum(sweep.dissipation(self.values, self.outputs) for sweep in self.sweeps)

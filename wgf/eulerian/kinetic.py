@@ -178,7 +178,7 @@ class KineticStepper:
         self.positions = self.slab.cells // self.box.cells
         self.own = slice(*map(int, self.positions[self.slab.ranks.rank :][:2]))
         self.discrete = DiscreteFunctional(flow.functional, self.places)
-        self.values = self.slab.part(start.values)
+        self.values = self.slab.begin(start)
         self.time = 0.0
         self.matrices = {}
         self.potential = np.empty(self.places.cells)

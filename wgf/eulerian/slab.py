@@ -117,7 +117,22 @@ class Slab:
 
     def part(self, whole):
         """Return the part of an array over all cells that this rank holds (a copy)."""
-        return np.ascontiguousarray(whole.reshape(self.mesh.shape[0], -1)[self.planes]).ravel()
+        whole = whole.reshape(-1)
+        return self.filled(lambda start, stop: whole[start:stop], whole.size)
+
+    def begin(self, density):
+        """Return the part of a density's cell averages that this rank holds (a copy)."""
+        return self.filled(density.read, density.block)
+
+    def filled(self, read, block):
+        """Return what this rank holds of ``read(start, stop)``, asked for in fixed blocks."""
+        result = np.empty(int(np.prod(self.shape)))
+        for low, high, at in self.wanted[self.ranks.rank]:
+            for start in range(low // block * block, high, block):
+                stop = min(start + block, self.mesh.cells)
+                a, b = max(low, start), min(high, stop)
+                result[at + a - low : at + b - low] = read(start, stop)[a - start : b - start]
+        return result
 
     def renew(self, values):
         """Copy the cells beside the own ones from the ranks that own them."""
