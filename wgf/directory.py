@@ -84,13 +84,21 @@ def snapshot_name(number):
     return f"snapshots/{number:06d}.h5"
 
 
-def line_of(name, content, step, time, rows, **more):
-    """Return the manifest's line of a file."""
-    digest = hashlib.sha256(content).hexdigest()
+def fingerprint(content):
+    """Return number and sha256 of some bytes, or of those in a file from its begin."""
+    if isinstance(content, bytes):
+        return len(content), hashlib.sha256(content).hexdigest()
+    content.seek(0)
+    digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return content.tell(), digest
+
+
+def line_of(name, found, step, time, rows, **more):
+    """Return the manifest's line of a file with the fingerprint `found`."""
     return {
         "name": name,
-        "bytes": len(content),
-        "sha256": digest,
+        "bytes": found[0],
+        "sha256": found[1],
         "step": int(step),
         "t": float(time),
         "rows": int(rows),
@@ -240,15 +248,24 @@ def empty(path):
 
 
 def replace(path, content):
-    """Write `content` so that `path` holds all of it or what it held before."""
+    """Write `content` so that `path` holds all of it or what it held before.
+
+    Instead of bytes a function that writes into the stream that it is given. Returns the
+    `fingerprint` of what was written.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
+        with open(temporary, "w+b" if callable(content) else "wb") as stream:
+            if callable(content):
+                content(stream)
+            else:
+                stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+            found = fingerprint(stream if callable(content) else content)
         os.replace(temporary, path)
         synchronise(path.parent)
+        return found
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()

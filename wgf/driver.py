@@ -427,7 +427,8 @@ class _Keeper:
             self.ranks.on_first(
                 lambda: self.writer.write(
                     self.steps, stepper.time, measure, output, self.rows, restart
-                )
+                ),
+                sent=getattr(measure, "stream", None),
             )
         self.solution.append(stepper.time, measure, output, self.rows)
         if not self.ranks.everywhere:

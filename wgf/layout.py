@@ -55,6 +55,10 @@ def _memory_file(size=0):
     file = h5py.File(
         name, "w", driver="core", backing_store=False, libver=LIBRARY, track_order=True
     )
+    return _sign(file)
+
+
+def _sign(file):
     file.attrs["Conventions"] = "CF-1.10"
     file.attrs["wgf_format"] = FORMAT
     return file
@@ -106,7 +110,10 @@ def _put(group, name, values, scales, dtype="<f8"):
     """Write an array and attach a dimension scale to each of its axes."""
     values = np.asarray(values, dtype=dtype)
     options = {"fletcher32": True, "chunks": _chunks(values.shape)} if values.size else {}
-    dataset = group.create_dataset(name, data=values, **options)
+    return _attach(group.create_dataset(name, data=values, **options), scales)
+
+
+def _attach(dataset, scales):
     for axis, scale in enumerate(scales):
         dataset.dims[axis].attach_scale(scale)
     return dataset
@@ -124,29 +131,72 @@ def axis_dataset(name):
     return f"axis_{name}" if name in TAKEN or name.startswith("axis_") else name
 
 
-def snapshot_image(step, time, measure, output, rows, restart, target, abscissa, common):
+def snapshot_image(step, time, measure, *more):
     """Return the bytes of the HDF5 file that holds one snapshot; see `wgf.store.Writer.write`."""
+    restart = more[2]
     held = measure.values if isinstance(measure, Density) else measure.points
     size = held.nbytes + sum(np.asarray(value).nbytes for value in restart.values())
     with _memory_file(size) as file:
-        times = _scale(file, "time", np.array([time], "<f8"), long_name="flow time")
-        _put_measure(file, measure, times)
-        count = len(next(iter(rows.values()), ()))
-        steps = _scale(file, "step", np.arange(step - count + 1, step + 1, dtype="<i8"))
-        diagnostics = file.create_group("diagnostics", track_order=True)
-        for name, column in rows.items():
-            _put(diagnostics, name, column, (steps,))
-        _put_data(file, output, target, abscissa, times)
-        _put_restart(file.create_group("restart", track_order=True), restart)
-        for name, text in common.items():
-            file.create_dataset(name, data=text)
+        _put_snapshot(file, step, time, measure, *more)
         return _image(file)
+
+
+def write_snapshot(stream, step, time, measure, *more):
+    """Write the same into a file, the density piece by piece: no more than one is in memory."""
+    import h5py
+
+    _reserve(8 * measure.block)
+    calm = _Calm(stream)
+    with h5py.File(calm, "w", libver=LIBRARY, track_order=True) as file:
+        _sign(file)
+        _put_snapshot(file, step, time, measure, *more)
+    if calm.error is not None:
+        raise calm.error
+
+
+class _Calm:
+    """A file that keeps the first error to itself: HDF5 does not survive a full disk."""
+
+    def __init__(self, stream):
+        self._stream, self.error = stream, None
+        self.seek, self.tell = stream.seek, stream.tell
+        self.read, self.readinto = stream.read, stream.readinto
+
+    def _try(self, work, *arguments):
+        try:
+            return work(*arguments) if self.error is None else None
+        except OSError as error:
+            self.error = error
+
+    def write(self, content):
+        self._try(self._stream.write, content)
+        return len(content)
+
+    def truncate(self, size):
+        self._try(self._stream.truncate, size)
+
+    def flush(self):
+        self._try(self._stream.flush)
+
+
+def _put_snapshot(file, step, time, measure, output, rows, restart, target, abscissa, common):
+    times = _scale(file, "time", np.array([time], "<f8"), long_name="flow time")
+    _put_measure(file, measure, times)
+    count = len(next(iter(rows.values()), ()))
+    steps = _scale(file, "step", np.arange(step - count + 1, step + 1, dtype="<i8"))
+    diagnostics = file.create_group("diagnostics", track_order=True)
+    for name, column in rows.items():
+        _put(diagnostics, name, column, (steps,))
+    _put_data(file, output, target, abscissa, times)
+    _put_restart(file.create_group("restart", track_order=True), restart)
+    for name, text in common.items():
+        file.create_dataset(name, data=text)
 
 
 def _put_measure(file, measure, times):
     domain = measure.domain
     description = {
-        "kind": type(measure).__name__,
+        "kind": "Density" if isinstance(measure, Density) else "Particles",
         "domain": None if domain is None else domain.describe(),
     }
     file.create_dataset("measure_json", data=json.dumps(description))
@@ -154,7 +204,7 @@ def _put_measure(file, measure, times):
         scales = [times]
         for name, axis in zip(domain.names, domain.axes):
             scales.append(_scale(file, axis_dataset(name), axis.centers, spacing=axis.spacing))
-        _put(file, "density", measure.values[None], scales)
+        _put_density(file, measure, scales)
         _link_vtk(file, measure.mesh)
         return
     m, d = measure.points.shape
@@ -166,6 +216,21 @@ def _put_measure(file, measure, times):
     _put(group, "weights", measure.weights[None], (times, particles))
     if measure.velocities is not None:
         _put(group, "velocities", measure.velocities[None], (times, particles, components))
+
+
+def _put_density(file, measure, scales):
+    if not hasattr(measure, "stream"):
+        _put(file, "density", measure.values[None], scales)
+        return
+    shape = measure.mesh.shape
+    plane = measure.mesh.cells // shape[0]
+    chunks = (1, min(measure.block // plane, shape[0]), *shape[1:])
+    dataset = file.create_dataset(
+        "density", (1, *shape), "<f8", fletcher32=True, chunks=_chunks(chunks)
+    )
+    for start, stop, values in measure.pieces():
+        dataset[0, start // plane : stop // plane] = values.reshape(-1, *shape[1:])
+    _attach(dataset, scales)
 
 
 def _put_data(file, output, target, abscissa, times):

@@ -140,10 +140,10 @@ class Serial:
         """Return the `value` of rank 0."""
         return value
 
-    def on_first(self, work, everywhere=False):
+    def on_first(self, work, everywhere=False, sent=None):
         """Do `work` on rank 0 alone and return its result there or everywhere.
 
-        All ranks raise what it raises.
+        All ranks raise what it raises. `sent` is a `Stream` that the work takes.
         """
         return work()
 
@@ -291,13 +291,15 @@ class Ranks(Serial):
     def share(self, value):
         return self.communicator.bcast(value, 0)
 
-    def on_first(self, work, everywhere=False):
+    def on_first(self, work, everywhere=False, sent=None):
         result = error = None
         if self.rank == 0:
             try:
                 result = work()
             except Exception as caught:
                 error = caught
+        if sent is not None:
+            sent.finish()
         error = self.share(error)
         if error is not None:
             raise error
@@ -360,6 +362,56 @@ class Exchange:
         if len(self.copies) == 1 and not self.sends and not self.receives:
             return own[self.copies[0][0]]
         return self.fill(own, np.empty(self.length))
+
+
+class Stream:
+    """A divided array that rank 0 takes block after block and never has as a whole.
+
+    Parameters
+    ----------
+    ranks : Ranks
+    own : array
+        Entries of this rank; not to be changed before the end.
+    bounds : array
+    block : int
+        Entries taken at once.
+    """
+
+    def __init__(self, ranks, own, bounds, block):
+        self.ranks, self.own, self.bounds = ranks, own, [int(bound) for bound in bounds]
+        self.edges = iter(
+            [(low, min(low + block, self.bounds[-1])) for low in range(0, self.bounds[-1], block)]
+        )
+
+    def _pieces(self, low, high):
+        """Yield ``(rank, entries of the block, entries of the rank)`` for all that have some."""
+        for rank, (begin, end) in enumerate(itertools.pairwise(self.bounds)):
+            a, b = max(low, begin), min(high, end)
+            if a < b:
+                yield rank, slice(a - low, b - low), slice(a - begin, b - begin)
+
+    def take(self):
+        """Yield ``(start, stop, entries)`` in their order on rank 0."""
+        for low, high in self.edges:
+            found = np.empty(high - low)
+            for rank, place, source in self._pieces(low, high):
+                if rank == self.ranks.rank:
+                    found[place] = self.own[source]
+                else:
+                    self.ranks.communicator.Recv(found[place], rank)
+            yield low, high, found
+
+    def finish(self):
+        """Take what was left on rank 0, send everything on the others."""
+        if self.ranks.rank == 0:
+            for _ in self.take():
+                pass
+            return
+        for low, high in self.edges:
+            for rank, _, source in self._pieces(low, high):
+                if rank == self.ranks.rank:
+                    self.ranks.communicator.Send(self.own[source], 0)
+                    self.ranks._count("snapshots", self.own[source].nbytes)
 
 
 def _halves(low, high):

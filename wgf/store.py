@@ -118,16 +118,19 @@ class Writer:
             Arrays, numbers and strings that a continuation needs.
         """
         name = directory.snapshot_name(len(self.entries))
-        image = layout.snapshot_image(
-            step, time, measure, output, rows, restart, self.target, self.abscissa, self.common
-        )
+        parts = step, time, measure, output, rows, restart, self.target, self.abscissa, self.common
+        if hasattr(measure, "stream"):
+            # a density that arrives from other ranks never is in memory as a whole
+            content = lambda stream: layout.write_snapshot(stream, *parts)
+        else:
+            content = layout.snapshot_image(*parts)
         if self._closing is not None:
             # a continued run is no longer done: its closing line goes
             directory.write_manifest(self.path, self.entries)
             self._closing = None
-        directory.replace(self.path / name, image)
+        found = directory.replace(self.path / name, content)
         count = len(next(iter(rows.values()), ()))
-        entry = directory.line_of(name, image, step, time, count)
+        entry = directory.line_of(name, found, step, time, count)
         directory.append_line(self.path, entry)
         self.entries.append(entry)
         if self._indexing < INDEX_SHARE * (_now() - self._started):
@@ -344,9 +347,9 @@ def _renew_index(path, entries, closing):
 def build_index(path, entries, status):
     """Write ``run.h5``, virtual datasets over all snapshots, and return its manifest line."""
     image = layout.index_image(path, entries, status)
-    directory.replace(path / directory.INDEX, image)
+    found = directory.replace(path / directory.INDEX, image)
     last, rows = entries[-1], sum(entry["rows"] for entry in entries)
-    return directory.line_of(directory.INDEX, image, last["step"], last["t"], rows, status=status)
+    return directory.line_of(directory.INDEX, found, last["step"], last["t"], rows, status=status)
 
 
 def pack(run, destination):

@@ -6,6 +6,7 @@ import numpy as np
 
 from wgf import checks, parallel
 from wgf.eulerian import kernels
+from wgf.measure import Density
 
 # a limited reconstruction looks two cells ahead
 DEPTH = 2
@@ -189,10 +190,32 @@ class Slab:
         """Return the array over all cells on every rank."""
         return self.ranks.whole(values[self.own], self.cells)
 
-    def gathered(self, values):
-        """Return a copy of the array over all cells where snapshots are kept, None elsewhere."""
-        return self.ranks.gather(values[self.own], self.cells)
+    def density(self, values):
+        """Return the density of the mesh (a copy) where snapshots are kept.
+
+        Where rank 0 alone keeps them it is an `Arriving` one.
+        """
+        if not self.ranks.everywhere:
+            return Arriving(self.mesh, self.ranks, values[self.own], self.cells)
+        values = self.ranks.gather(values[self.own], self.cells)
+        return Density(self.mesh, values.reshape(self.mesh.shape))
 
     def sum(self, own):
         """Return the sum over all cells, given the numbers at the own ones."""
         return self.ranks.sums((own, self.cells))[0]
+
+
+class Arriving(Density):
+    """A density that rank 0 reads once, block by block as the others send it.
+
+    Attributes
+    ----------
+    stream : wgf.parallel.Stream
+    """
+
+    def __init__(self, mesh, ranks, own, bounds):
+        self.mesh = mesh
+        self.stream = parallel.Stream(ranks, own, bounds, self.block)
+
+    def pieces(self, block=None):
+        return self.stream.take()
