@@ -1,19 +1,23 @@
 """Small problems for runs on several ranks: ``python -m mpi4py mpi_problems.py ACTION …``.
 
 `all FILE` solves every problem, `begin RUN` and `go_on RUN` are the two halves of a stored run,
-`fail` raises on the last rank, `kill` kills it, `count FILE` notes the messages of a few steps.
+`fail` raises on the last rank, `all_fail` on all, `kill` kills the last, `full` fills the disk of
+rank 0, `count FILE` notes the messages of a few steps, `memory FILE` the largest memory of a run.
 """
 
 import hashlib
 import json
 import os
+import resource
 import signal
 import sys
+import tracemalloc
 
 import numpy as np
 
 import wgf
-from wgf import parallel
+from wgf import layout, parallel
+from wgf import measure as measures
 
 
 def cube(cells=(18, 17, 16)):
@@ -129,21 +133,50 @@ def count(cells):
             for k in ranks.sent}  # fmt: skip
 
 
+METHODS = {"explicit": wgf.FiniteVolume(), "implicit": wgf.ImplicitFiniteVolume(0.05)}
+
+
+def memory(path, cells=(192, 24, 24)):
+    """Return the largest memory of arrays by method: of steps, and of a stored run if `path`."""
+    # blocks small beside the density, as those of a large one are
+    measures.BLOCK_CELLS = 1 << 12
+    # asked for and given back untouched
+    layout.SPARE_BYTES = 0
+    found = {}
+    for name, method in METHODS.items():
+        for shape in ((24, 16, 16), cells):
+            tracemalloc.start()
+            # the look at the support of a start, left out with a frozen axis, has its own size
+            flow = wgf.GradientFlow(regression("relu"), frozen=("w2",))
+            start = wgf.Density.normal(cube(shape), 0.1, 0.5)
+            if path:
+                wgf.solve(flow, start, 0.02, method=method, save=f"{path}_{name}_{shape[0]}")
+            else:
+                method.prepare(flow, start).advance(0.02)
+            found[name] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    return found
+
+
 def misbehave(how):
-    """Solve a problem whose potential fails on the last rank after a while."""
+    """Solve a problem for hours in which something goes wrong after a while."""
     ranks, calls = parallel.world(), []
 
     def stop(row):
         calls.append(row)
-        if len(calls) == 3 and ranks.rank == ranks.size - 1:
+        if len(calls) == 3 and how == "full":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000,) * 2)
+        elif len(calls) == 3 and (ranks.rank == ranks.size - 1 or how == "all_fail"):
             if how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise RuntimeError("told once")
         return False
 
     start = wgf.Density.normal(cube(), 0.1, 0.5)
+    # one sided, of which rank 0 alone warns
+    begin = wgf.Density.uniform(cube(), a=(1.0, 2.0)) if how == "all_fail" else start
     flow = wgf.GradientFlow(regression("relu"))
-    wgf.solve(flow, start, 1e3, every=1e-2, save=sys.argv[2], stop=stop)
+    wgf.solve(flow, begin, 1e3, every=1e-2, save=sys.argv[2], stop=stop)
 
 
 def main():
@@ -153,6 +186,8 @@ def main():
         note = solve_all()
     elif action == "count":
         note = count(64)
+    elif action == "memory":
+        note = memory(path)
     elif action in ("begin", "go_on"):
         note = digest(stored(path, 1.0 if action == "go_on" else 0.5, action == "go_on"))
         path = f"{path}_{action}"

@@ -11,7 +11,7 @@ import wgf
 
 ROOT = pathlib.Path(wgf.__file__).parent
 FLOORS = [
-    {"checks"},
+    {"checks", "exchange"},
     {"parallel"},
     {"mesh", "threads"},
     {"measure", "phase", "features", "losses", "distance", "transport", "discrepancy", "signed"},

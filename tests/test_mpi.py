@@ -1,18 +1,22 @@
 """Several ranks: the bits of one process, the messages of the model, and how runs end."""
 
+import errno
+import io
 import json
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import mpi_problems
 import numpy as np
 import pytest
 
 import wgf
-from wgf import checks, parallel
-from wgf.eulerian.slab import Slab
+from wgf import checks, layout, measure, parallel
+from wgf.eulerian.slab import Arriving, Slab
 
 FOLDER = pathlib.Path(__file__).parent
 BESIDE = pathlib.Path(sys.executable).parent / "mpiexec"
@@ -59,17 +63,61 @@ def test_a_run_goes_on_with_the_same_bits_on_another_number_of_ranks(tmp_path):
 
 
 @needs_mpi
-@pytest.mark.parametrize("how", ["fail", "kill"])
-def test_one_lost_rank_ends_all_and_leaves_the_snapshots(how, tmp_path):
-    # without an end this would last for minutes
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_a_rank_needs_its_share_of_the_memory(ranks, tmp_path):
+    one = mpi_problems.memory(None)
+    for rank, found in enumerate(notes(ranks, "memory", tmp_path / "run")):
+        for name, peak in found.items():
+            # a stored run against the steps alone of one process; planes of others are within it,
+            # the buffers of a file being written are not and do not grow with the mesh
+            assert peak < 1.15 * one[name] / ranks + (2**19 if rank == 0 else 0), name
+
+
+@needs_mpi
+@pytest.mark.parametrize("how", ["fail", "all_fail", "kill", "full"])
+def test_what_goes_wrong_ends_all_and_leaves_the_snapshots(how, tmp_path):
+    # without an end this would last for hours
     done = launch(2, FOLDER / "mpi_problems.py", how, tmp_path / "run", timeout=60)
     assert done.returncode != 0
-    if how == "fail":
-        assert done.stderr.count("RuntimeError: told once") == 1
+    message = {"kill": "", "full": "[Errno 27] File too large"}.get(how, "told once")
+    assert done.stderr.count("Traceback") == (how != "kill")
+    assert message in done.stderr
+    assert done.stderr.count("StartWarning: start") == (how == "all_fail")
     # every snapshot is checked against its hash when it is read
-    assert all(
-        abs(density.mass - 1) < 1e-12 for density in wgf.open_run(tmp_path / "run").snapshots
-    )
+    run = wgf.open_run(tmp_path / "run")
+    assert all(abs(density.mass - 1) < 1e-12 for density in run.snapshots)
+    if how == "full":
+        assert not [*(tmp_path / "run").rglob("*.tmp")]
+
+
+@needs_mpi
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_after_a_snapshot(number, code, tmp_path):
+    script = FOLDER.parent / "solvers" / "relu_3d.py"
+    command = [MPIEXEC, "-n", "2", sys.executable, "-m", "mpi4py", "-m", "wgf", "run", str(script)]
+    command += [
+        "--method",
+        "mesh",
+        "--until",
+        "1e6",
+        "--cells",
+        "16",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=FOLDER.parent)
+    try:
+        while not (tmp_path / "run" / "snapshots" / "000000.h5").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+        process.send_signal(number)
+        _, text = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert text.count("wgf: error: mesh: stopped at") == 1
+    run = wgf.open_run(tmp_path / "run")
+    assert run.status == "stopped" and len(run.times) == 2 and abs(run.final.mass - 1) < 1e-12
 
 
 @needs_mpi
@@ -156,3 +204,33 @@ def test_a_slab_holds_its_planes_and_knows_whose_they_are(shape, periodic):
             for source, place in slab.beside.copies:
                 found[place] = owned[slab.cells[rank] :][source]
             assert np.array_equal(found, slab.part(whole))
+
+
+class _Disk(io.BytesIO):
+    """A file on a disk with little room left."""
+
+    room = np.inf
+
+    def write(self, content):
+        if self.tell() + len(content) > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(content)
+
+
+def test_a_snapshot_of_many_blocks_is_whole_or_a_full_disk_is_told(monkeypatch):
+    monkeypatch.setattr(measure, "BLOCK_CELLS", 1 << 8)
+    density = wgf.Density.normal(mpi_problems.cube(), 0.1, 0.5)
+
+    def write(room):
+        ranks, disk = _Fake(0, 1), _Disk()
+        arriving = Arriving(density.mesh, ranks, density.values.ravel(), [0, density.mesh.cells])
+        disk.room = room
+        layout.write_snapshot((3, 0.5, arriving, None, {}, {"a": 1}, None, None, {}), disk)
+        return disk.getvalue()
+
+    whole = write(np.inf)
+    assert np.array_equal(layout.read_measure(whole).values, density.values)
+    assert layout.read_restart(whole) == {"a": 1}
+    for room in range(0, len(whole), len(whole) // 50):
+        with pytest.raises(OSError, match="No space left"):
+            write(room)

@@ -8,6 +8,8 @@ SIGTERM.
 """
 
 import argparse
+import contextlib
+import io
 import os
 import pathlib
 import sys
@@ -42,8 +44,14 @@ def main(setup=None, argv=None):
 def status(setup=None, argv=None):
     """Run the command line and return the exit status; see `main`."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.showwarning = _warn
+        if parallel.launched()[0] > 0:
+            # the other ranks share the work, rank 0 speaks
+            warnings.simplefilter("ignore")
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            if setup is None and argv[:1] not in (["run"], ["resume"]):
+                return 0
         return _status(setup, argv)
 
 

@@ -274,6 +274,47 @@ def replace(path, content):
         raise
 
 
+class Calm:
+    """A file that keeps its first error to itself: HDF5 does not survive a full disk.
+
+    Attributes
+    ----------
+    error : OSError or None
+    """
+
+    def __init__(self, stream):
+        self._stream, self.error = stream, None
+
+    def _try(self, work, *arguments, otherwise=None):
+        try:
+            return work(*arguments) if self.error is None else otherwise
+        except OSError as error:
+            self.error = error
+            return otherwise
+
+    def seek(self, offset, whence=0):
+        return self._try(self._stream.seek, offset, whence, otherwise=0)
+
+    def tell(self):
+        return self._try(self._stream.tell, otherwise=0)
+
+    def read(self, size):
+        return self._try(self._stream.read, size, otherwise=bytes(size))
+
+    def readinto(self, buffer):
+        return self._try(self._stream.readinto, buffer, otherwise=len(buffer))
+
+    def write(self, content):
+        self._try(self._stream.write, content)
+        return len(content)
+
+    def truncate(self, size):
+        self._try(self._stream.truncate, size)
+
+    def flush(self):
+        self._try(self._stream.flush)
+
+
 def synchronise(folder):
     """Wait until the names in a folder are on the disk."""
     handle = os.open(folder, os.O_RDONLY)

@@ -141,42 +141,18 @@ def snapshot_image(step, time, measure, *more):
         return _image(file)
 
 
-def write_snapshot(stream, step, time, measure, *more):
+def write_snapshot(parts, stream):
     """Write the same into a file, the density piece by piece: no more than one is in memory."""
     import h5py
 
-    _reserve(8 * measure.block)
-    calm = _Calm(stream)
-    with h5py.File(calm, "w", libver=LIBRARY, track_order=True) as file:
-        _sign(file)
-        _put_snapshot(file, step, time, measure, *more)
-    if calm.error is not None:
-        raise calm.error
-
-
-class _Calm:
-    """A file that keeps the first error to itself: HDF5 does not survive a full disk."""
-
-    def __init__(self, stream):
-        self._stream, self.error = stream, None
-        self.seek, self.tell = stream.seek, stream.tell
-        self.read, self.readinto = stream.read, stream.readinto
-
-    def _try(self, work, *arguments):
-        try:
-            return work(*arguments) if self.error is None else None
-        except OSError as error:
-            self.error = error
-
-    def write(self, content):
-        self._try(self._stream.write, content)
-        return len(content)
-
-    def truncate(self, size):
-        self._try(self._stream.truncate, size)
-
-    def flush(self):
-        self._try(self._stream.flush)
+    _reserve(8 * parts[2].block)
+    calm = directory.Calm(stream)
+    try:
+        with h5py.File(calm, "w", libver=LIBRARY, track_order=True) as file:
+            _put_snapshot(_sign(file), *parts)
+    finally:
+        if calm.error is not None:
+            raise calm.error
 
 
 def _put_snapshot(file, step, time, measure, output, rows, restart, target, abscissa, common):

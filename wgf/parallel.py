@@ -11,10 +11,12 @@ import itertools
 import os
 import sys
 import time
+import warnings
 
 import numpy as np
 
 from wgf import checks
+from wgf.exchange import Exchange
 
 # what starts processes tells them so: MPICH and Intel MPI, Open MPI, Slurm
 LAUNCHERS = (
@@ -60,7 +62,27 @@ def world():
             f"mpi: started on several ranks but {what} ({' '.join(str(error).split())}), "
             "do pip install 'wgf[mpi]'"
         ) from None
-    return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else Serial()
+    if MPI.COMM_WORLD.size == 1:
+        return Serial()
+    _speak_once(MPI.COMM_WORLD)
+    return Ranks(MPI.COMM_WORLD)
+
+
+def _speak_once(communicator):
+    """Tell what all ranks meet on rank 0 alone, and end all of them on what no rank caught."""
+    hook = sys.excepthook
+
+    def tell(kind, error, trace):
+        if speaks():
+            hook(kind, error, trace)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        communicator.Abort(1)
+
+    sys.excepthook = tell
+    if communicator.rank > 0:
+        for category in (checks.BoxWarning, checks.StartWarning):
+            warnings.simplefilter("ignore", category)
 
 
 def speaks():
@@ -166,7 +188,7 @@ class Ranks(Serial):
         self.communicator = communicator
         self.rank, self.size = communicator.rank, communicator.size
         self.everywhere = True
-        self.sent = {}
+        self.sent, self.kept = {}, {}
 
     def _count(self, kind, size, messages=1):
         bytes_, count = self.sent.get(kind, (0, 0))
@@ -251,24 +273,35 @@ class Ranks(Serial):
             request.Wait()
 
     def turn(self, part, rows, columns):
-        own_columns = int(columns[self.rank + 1] - columns[self.rank])
-        packed = np.concatenate([part[:, a:b].ravel() for a, b in itertools.pairwise(columns)])
-        found = np.empty((int(rows[-1]), own_columns))
-        self._all_to_all(packed, len(part) * np.diff(columns), found, own_columns * np.diff(rows))
+        found = np.empty((int(rows[-1]), int(np.diff(columns)[self.rank])))
+        self._count("lines", 8 * len(part) * (part.shape[1] - found.shape[1]), self.size - 1)
+        strips, blocks = self._strips(rows, columns)
+        self.communicator.Alltoallw((np.ascontiguousarray(part), *strips), (found, *blocks))
         return found
 
     def turn_back(self, part, rows, columns):
-        own_rows = int(rows[self.rank + 1] - rows[self.rank])
-        counts = own_rows * np.diff(columns)
-        packed = np.empty(int(counts.sum()))
-        self._all_to_all(part, part.shape[1] * np.diff(rows), packed, counts)
-        pieces = np.split(packed, np.cumsum(counts)[:-1])
-        return np.concatenate([piece.reshape(own_rows, -1) for piece in pieces], axis=1)
+        found = np.empty((int(np.diff(rows)[self.rank]), int(columns[-1])))
+        self._count("lines", 8 * part.shape[1] * (len(part) - len(found)), self.size - 1)
+        strips, blocks = self._strips(rows, columns)
+        self.communicator.Alltoallw((np.ascontiguousarray(part), *blocks), (found, *strips))
+        return found
 
-    def _all_to_all(self, values, sent, result, received):
-        self.communicator.Alltoallv((values, sent), (result, received))
-        others = int(sent.sum() - sent[self.rank])
-        self._count("lines", values.itemsize * others, self.size - 1)
+    def _strips(self, rows, columns):
+        """Return how columns lie in the own rows and rows in the own columns, for every rank."""
+        key = (*map(int, rows), *map(int, columns))
+        if key not in self.kept:
+            from mpi4py.MPI import DOUBLE
+
+            counts, size = np.diff(rows), self.size
+            shape = int(counts[self.rank]), int(columns[-1])
+            kinds = [
+                DOUBLE.Create_subarray(shape, (shape[0], int(b - a)), (0, int(a))).Commit()
+                for a, b in itertools.pairwise(columns)
+            ]
+            width = int(np.diff(columns)[self.rank])
+            blocks = (counts * width, rows[:-1] * width * 8), [DOUBLE] * size
+            self.kept[key] = (([1] * size, [0] * size), kinds), blocks
+        return self.kept[key]
 
     def gather(self, values, bounds):
         if self.everywhere:
@@ -312,106 +345,6 @@ class Ranks(Serial):
             self._count("cells", array.nbytes)
         for request in requests:
             request.Wait()
-
-
-class Exchange:
-    """Copies of parts of a divided array to the ranks that want them.
-
-    Parameters
-    ----------
-    parallel : Serial or Ranks
-    bounds : array
-        Of the divided array.
-    wanted : list
-        For every rank what it wants: a list of ``(low, high, place)``, entries ``low … high`` of
-        the whole array and where they go in its own result.
-    """
-
-    def __init__(self, parallel, bounds, wanted):
-        self.parallel = parallel
-        self.length = max((at + high - low for low, high, at in wanted[parallel.rank]), default=0)
-        me, bounds = parallel.rank, [int(b) for b in bounds]
-        self.copies, self.sends, self.receives = [], [], []
-        for low, high, at in wanted[me]:
-            for owner in range(parallel.size):
-                a, b = max(low, bounds[owner]), min(high, bounds[owner + 1])
-                if a >= b:
-                    continue
-                target = slice(at + a - low, at + b - low)
-                if owner == me:
-                    self.copies.append((slice(a - bounds[me], b - bounds[me]), target))
-                else:
-                    self.receives.append((owner, target))
-        for rank in range(parallel.size):
-            for low, high, _ in wanted[rank] if rank != me else ():
-                a, b = max(low, bounds[me]), min(high, bounds[me + 1])
-                if a < b:
-                    self.sends.append((rank, slice(a - bounds[me], b - bounds[me])))
-
-    def fill(self, own, result):
-        """Put what this rank wants into `result`, given its `own` entries."""
-        for source, target in self.copies:
-            result[target] = own[source]
-        sends = [(rank, own[source]) for rank, source in self.sends]
-        receives = [(rank, result[target]) for rank, target in self.receives]
-        self.parallel._swap(sends, receives)
-        return result
-
-    def fetch(self, own):
-        """Return what this rank wants, given its `own` entries, without a copy if it has it."""
-        if len(self.copies) == 1 and not self.sends and not self.receives:
-            return own[self.copies[0][0]]
-        return self.fill(own, np.empty(self.length))
-
-
-class Stream:
-    """A divided array that rank 0 takes block after block and never has as a whole.
-
-    Parameters
-    ----------
-    ranks : Ranks
-    own : array
-        Entries of this rank; not to be changed before the end.
-    bounds : array
-    block : int
-        Entries taken at once.
-    """
-
-    def __init__(self, ranks, own, bounds, block):
-        self.ranks, self.own, self.bounds = ranks, own, [int(bound) for bound in bounds]
-        self.edges = iter(
-            [(low, min(low + block, self.bounds[-1])) for low in range(0, self.bounds[-1], block)]
-        )
-
-    def _pieces(self, low, high):
-        """Yield ``(rank, entries of the block, entries of the rank)`` for all that have some."""
-        for rank, (begin, end) in enumerate(itertools.pairwise(self.bounds)):
-            a, b = max(low, begin), min(high, end)
-            if a < b:
-                yield rank, slice(a - low, b - low), slice(a - begin, b - begin)
-
-    def take(self):
-        """Yield ``(start, stop, entries)`` in their order on rank 0."""
-        for low, high in self.edges:
-            found = np.empty(high - low)
-            for rank, place, source in self._pieces(low, high):
-                if rank == self.ranks.rank:
-                    found[place] = self.own[source]
-                else:
-                    self.ranks.communicator.Recv(found[place], rank)
-            yield low, high, found
-
-    def finish(self):
-        """Take what was left on rank 0, send everything on the others."""
-        if self.ranks.rank == 0:
-            for _ in self.take():
-                pass
-            return
-        for low, high in self.edges:
-            for rank, _, source in self._pieces(low, high):
-                if rank == self.ranks.rank:
-                    self.ranks.communicator.Send(self.own[source], 0)
-                    self.ranks._count("snapshots", self.own[source].nbytes)
 
 
 def _halves(low, high):

@@ -263,7 +263,7 @@ def resume(out, setup, plot=True, quiet=False):
                 f"{out / OPTIONS}: {name} is {value!r} where the script takes a "
                 f"{type(default).__name__}, restore it from a copy or run again"
             )
-    if digest != _script_hash(setup):
+    if digest != _script_hash(setup) and parallel.launched()[0] == 0:
         print("note: the script has changed since the run began", file=sys.stderr)
     vars(settings).update(out=str(out), overwrite=False, plot=plot, quiet=quiet)
     sides = SIDES[settings.method]
@@ -279,7 +279,7 @@ def _tell_changes(paths):
     from wgf.store import changed_versions
 
     changes = [text for path in paths if _is_run(path) for text in changed_versions(path)]
-    for text in dict.fromkeys(changes):
+    for text in dict.fromkeys(changes) if parallel.launched()[0] == 0 else ():
         print(f"note: {text}", file=sys.stderr)
 
 

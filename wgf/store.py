@@ -10,6 +10,7 @@ listed in the manifest: what the manifest lists survives a crash. Reading needs 
 snapshots only, and HDF5 sees a file only after its checksum was found right.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -121,7 +122,7 @@ class Writer:
         parts = step, time, measure, output, rows, restart, self.target, self.abscissa, self.common
         if hasattr(measure, "stream"):
             # a density that arrives from other ranks never is in memory as a whole
-            content = lambda stream: layout.write_snapshot(stream, *parts)
+            content = functools.partial(layout.write_snapshot, parts)
         else:
             content = layout.snapshot_image(*parts)
         if self._closing is not None:

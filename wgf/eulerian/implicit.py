@@ -312,6 +312,7 @@ class _Sweep:
         if state is None:
             return None
         density = state[0]
+        self._old_lines = None
         self._note(density, state[2], dt)
         return density, self.discrete.outputs(density), count
 
@@ -369,10 +370,11 @@ class _Sweep:
         before, n, after, periodic = self.lines
         if self.power[0]:
             potential = potential + sum(term.slope(density) for term in self.discrete.powers)
-        potential = np.where(np.isfinite(potential), potential, 0.0)
+        if not np.isfinite(potential).all():
+            potential = np.where(np.isfinite(potential), potential, 0.0)
+        density, potential = (self.slab.turn(self.axis, v) for v in (density, potential))
         loss = np.zeros(before * after)
         unused = np.zeros((2, loss.size * n))
-        density, potential = (self.slab.turn(self.axis, v) for v in (density, potential))
         implicit_kernels.add_fluxes(
             density, potential, before, n, after, periodic, self.rate, self.eps, *unused, loss
         )

@@ -6,6 +6,7 @@ import numpy as np
 
 from wgf import checks, parallel
 from wgf.eulerian import kernels
+from wgf.exchange import Stream
 from wgf.measure import Density
 
 # a limited reconstruction looks two cells ahead
@@ -210,12 +211,12 @@ class Arriving(Density):
 
     Attributes
     ----------
-    stream : wgf.parallel.Stream
+    stream : wgf.exchange.Stream
     """
 
     def __init__(self, mesh, ranks, own, bounds):
         self.mesh = mesh
-        self.stream = parallel.Stream(ranks, own, bounds, self.block)
+        self.stream = Stream(ranks, own, bounds, self.block)
 
     def pieces(self, block=None):
         return self.stream.take()
