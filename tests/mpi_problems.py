@@ -121,16 +121,51 @@ def stored(path, until, resume):
     return wgf.solve(flow, start, until, at=[0.5], save=path, resume=resume)
 
 
-def count(cells):
-    """Return bytes and messages sent by kind in three steps without rejection."""
-    ranks = parallel.world()
+def model(plane, ranks):
+    """Return the bytes that all ranks send in a step of order 2 by kind; see docs/parallel.md.
+
+    For features with an amplitude, cut along it, `plane` cells of which are one plane.
+    """
+    cuts = ranks - 1
+    return {
+        # two stages: two planes each way over every cut; moments to who multiplies with them, the
+        # first variation from there to all
+        "cells": 2 * 8 * plane * cuts * (4 + 1 / ranks + 1),
+        "moments": 2 * 8 * plane * cuts,
+    }
+
+
+def noted(slab):
+    """Return the list of the axes whose lines the slab will have turned."""
+    axes, turn = [], slab.turn
+    slab.turn = lambda axis, values: axes.append(axis) or turn(axis, values)
+    return axes
+
+
+def count(cells=64, samples=20):
+    """Return bytes and messages sent by kind in a step: of order 2, implicit, and kinetic."""
+    ranks, found = parallel.world(), {}
     start = wgf.Density.normal(cube((cells,) * 3), 0.1, 0.5)
-    stepper = wgf.FiniteVolume().prepare(wgf.GradientFlow(regression("relu")), start)
-    before = dict(ranks.sent)
-    for _ in range(3):
-        assert stepper.advance(1e-3)["rejected"] == 0
-    return {k: [(v - before.get(k, (0, 0))[i]) / 3 for i, v in enumerate(ranks.sent[k])]
-            for k in ranks.sent}  # fmt: skip
+    flow = wgf.GradientFlow(regression("relu", samples))
+    places = wgf.Mesh(x=wgf.Axis(-2, 2, 40, periodic=True))
+    phase = wgf.phase_space(places, 3.5, 14)
+    begin = wgf.maxwellian(wgf.Density.normal(places, 0.7, 0.5), 0.3, phase)
+    ball = wgf.HeavyBall(wgf.Interaction(lambda z: z[:, 0] ** 2), 0.7, 0.3)
+    for name, method, problem in (
+        ("explicit", wgf.FiniteVolume(), (flow, start)),
+        ("implicit", wgf.ImplicitFiniteVolume(1e-3, growth=1), (flow, start)),
+        ("kinetic", wgf.KineticFiniteVolume(), (ball, begin)),
+    ):
+        stepper = method.prepare(*problem)
+        before, turns = dict(ranks.sent), noted(stepper.slab)
+        row = stepper.advance(1e-3)
+        assert row["rejected"] == 0
+        sent = {
+            kind: [total[k] - before.get(kind, (0, 0))[k] for k in range(2)]
+            for kind, total in ranks.sent.items()
+        }
+        found[name] = {"sent": sent, "turns": turns.count(stepper.slab.axis)}
+    return found
 
 
 METHODS = {"explicit": wgf.FiniteVolume(), "implicit": wgf.ImplicitFiniteVolume(0.05)}
@@ -185,7 +220,7 @@ def main():
     if action == "all":
         note = solve_all()
     elif action == "count":
-        note = count(64)
+        note = count()
     elif action == "memory":
         note = memory(path)
     elif action in ("begin", "go_on"):

@@ -64,6 +64,28 @@ def test_a_run_goes_on_with_the_same_bits_on_another_number_of_ranks(tmp_path):
 
 @needs_mpi
 @pytest.mark.parametrize("ranks", [2, 3])
+def test_as_much_is_sent_as_the_documentation_says(ranks, tmp_path):
+    found = notes(ranks, "count", tmp_path / "note")
+
+    def sent(method, kind):
+        return sum(each[method]["sent"].get(kind, (0, 0))[0] for each in found)
+
+    for kind, wanted in mpi_problems.model(64**2, ranks).items():
+        # shares of the rows of the feature matrix are not quite equal
+        assert sent("explicit", kind) == pytest.approx(wanted, rel=0.01)
+    # all that stays is one part in `ranks`; every turn but that of the old density goes back
+    turns = found[0]["implicit"]["turns"]
+    there, messages = 8 * 64**3 * (ranks - 1) / ranks, found[0]["implicit"]["sent"]["lines"][1]
+    back = messages / (ranks - 1) - turns
+    assert 0 < back <= turns
+    assert sent("implicit", "lines") == pytest.approx((turns + back) * there, rel=0.01)
+    # two drifts with four planes from either side, and the marginal twice
+    assert sent("kinetic", "cells") == 2 * 2 * 4 * 14 * 8 * ranks
+    assert sent("kinetic", "whole") == 2 * 40 * 8 * (ranks - 1)
+
+
+@needs_mpi
+@pytest.mark.parametrize("ranks", [2, 3])
 def test_a_rank_needs_its_share_of_the_memory(ranks, tmp_path):
     one = mpi_problems.memory(None)
     for rank, found in enumerate(notes(ranks, "memory", tmp_path / "run")):

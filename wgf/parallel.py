@@ -26,8 +26,9 @@ LAUNCHERS = (
 )
 # numpy adds so many entries without halving
 LEAF = 128
-# a running sum is handed on in so many pieces, so that ranks work on different pieces at once
-CHUNKS = 16
+# a running sum is handed on in pieces, so that ranks work on different ones at once: of at least so
+# many numbers, not many more than so many pieces
+CHUNK, CHUNKS = 2048, 256
 
 
 def launched():
@@ -258,7 +259,7 @@ class Ranks(Serial):
 
     def accumulate(self, result, add):
         requests = []
-        width = max(1, -(-len(result) // CHUNKS))
+        width = max(CHUNK, -(-len(result) // CHUNKS))
         for start in range(0, len(result), width):
             chunk = slice(start, min(start + width, len(result)))
             if self.rank > 0:
