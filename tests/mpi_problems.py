@@ -59,6 +59,8 @@ def problems():
     yield "diffusion", flow(wgf.Entropy(0.1) + wgf.Ridge(1.0)), bump, 0.01, wgf.FiniteVolume()
     implicit = relu + wgf.Entropy(0.01) + wgf.L1(0.1, "a")
     yield "implicit", flow(implicit), start, 0.2, wgf.ImplicitFiniteVolume(0.1)
+    thin = wgf.Density.normal(cube((6, 20, 9)), 0.1, 0.6)
+    yield "two planes", flow(relu), thin, 0.1, wgf.ImplicitFiniteVolume(0.05)
     yield "implicit pairs", flow(porous), bump, 0.1, wgf.ImplicitFiniteVolume(0.05)
     backward = wgf.ForwardBackward(0.05)
     yield "forward-backward", flow(relu + wgf.L1(0.01, "a")), particles, 0.3, backward

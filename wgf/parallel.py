@@ -295,13 +295,17 @@ class Ranks(Serial):
 
             counts, size = np.diff(rows), self.size
             shape = int(counts[self.rank]), int(columns[-1])
+            # no type has no columns: a rank without any is sent nothing
+            full = [int(b > a) for a, b in itertools.pairwise(columns)]
             kinds = [
                 DOUBLE.Create_subarray(shape, (shape[0], int(b - a)), (0, int(a))).Commit()
+                if b > a
+                else DOUBLE
                 for a, b in itertools.pairwise(columns)
             ]
             width = int(np.diff(columns)[self.rank])
             blocks = (counts * width, rows[:-1] * width * 8), [DOUBLE] * size
-            self.kept[key] = (([1] * size, [0] * size), kinds), blocks
+            self.kept[key] = ((full, [0] * size), kinds), blocks
         return self.kept[key]
 
     def gather(self, values, bounds):

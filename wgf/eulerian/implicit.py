@@ -195,7 +195,7 @@ def sweeps_of(discrete, mobilities):
     return [
         _Sweep(discrete, axis, periodic[axis], rates[axis])
         for axis in range(4)
-        if rates[axis] > 0 and discrete.shape[axis] > 1
+        if rates[axis] > 0 and ((1,) * missing + mesh.shape)[axis] > 1
     ]
 
 

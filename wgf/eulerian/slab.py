@@ -46,7 +46,7 @@ class Slab:
     Raises
     ------
     InputError
-        For more ranks than blocks of rows or planes.
+        For more ranks than blocks of rows or pairs of planes.
     """
 
     def __init__(self, mesh, ranks=None, whole_planes=False):
@@ -60,6 +60,13 @@ class Slab:
         self.depth, block = DEPTH, kernels.ROWS_PER_BLOCK
         if whole_planes:
             self.depth, block = 0, max(1, rows // mesh.shape[0])
+        # a wall looks at the plane beside it
+        if whole_planes and ranks.size > max(1, mesh.shape[0] // 2):
+            raise checks.InputError(
+                f"mpi: {ranks.size} ranks for {mesh.shape[0]} planes of cells along "
+                f"{mesh.names[0]}, two a rank at least: start at most "
+                f"{max(1, mesh.shape[0] // 2)} or refine that axis"
+            )
         blocks = -(-rows // block)
         if ranks.size > blocks:
             raise checks.InputError(
