@@ -89,11 +89,10 @@ class ExplicitStepper:
         self.wraps = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
         self.walls = Walls(slab, mobility)
         self.time = 0.0
-        given = slab.begin(start)
         self.values, self.potential, self._other_potential, self._stage, self._candidate = (
-            kernels.empty(given.size) for _ in range(5)
+            kernels.empty(int(np.prod(slab.shape))) for _ in range(5)
         )
-        self.values[:] = given
+        self.values[:] = slab.begin(start)
         rows = slab.last - slab.first
         self._outflow, self._loss = np.empty(rows), np.empty(rows)
         self._blocks = np.arange(0, rows, kernels.ROWS_PER_BLOCK)
