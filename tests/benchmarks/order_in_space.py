@@ -4,8 +4,8 @@
 
 The flow of a given potential on the torus, for a smooth density, in one and two dimensions:
 
-- *second*: the scheme of `wgf.FiniteVolume` (monotonised-central slopes, velocity from the difference
-  of the potential over a face, two stages),
+- *second*: the scheme of `wgf.FiniteVolume` (monotonised-central slopes, velocity from the
+  difference of the potential over a face, two stages),
 - *third*: slopes limited after Koren, velocity of fourth order at the faces, three stages,
 - *third, corrected*: in two dimensions also the averages over the faces, from neighbouring rows. It
   may become negative.
@@ -16,9 +16,9 @@ stands for them.
 
 The limiter holds the third order down to about 2.4 at the extrema: on the finest meshes it leaves
 half of the error in one dimension and two thirds in two, for one and a half of the time. In one
-dimension that pays a little, in two it gains nothing, and the library keeps the second order. A third
-would give up that the velocity has the sign of the difference of ``F'``, so that ``F`` never
-rises, and would need a functional with more than a midpoint rule.
+dimension that pays a little, in two it gains nothing, and the library keeps the second order. A
+third would give up that the velocity has the sign of the difference of ``F'``, so that ``F``
+never rises, and would need a functional with more than a midpoint rule.
 """
 
 import sys
