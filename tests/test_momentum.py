@@ -275,6 +275,9 @@ def test_a_run_warns_of_its_box_once(tmp_path, capsys):
     options = "--cells 24 --until 0.1 --temperature 0.2 --method mesh --no-plot --quiet --out"
     assert cli.status(None, ["run", str(script), *options.split(), str(tmp_path / "run")]) == 0
     assert capsys.readouterr().err.count("a Maxwellian of temperature 0.2") == 1
+    again = [*options.split(), str(tmp_path / "again"), "--order", "1"]
+    assert cli.status(None, ["run", str(script), *again]) == 2
+    assert "HeavyBall has one order on a mesh" in capsys.readouterr().err
 
 
 FLOW = wgf.HeavyBall(square_neuron(), 1.0)

@@ -264,9 +264,10 @@ def warn_of_walls(solution):
         share = wall / columns["mass"]
         if share[0] <= WALL_SHARE < share.max():
             held = columns[f"blocked_{name}"].max()
+            told = f", which held back up to {held:.2g} a unit of time" if held > 0 else ""
             warnings.warn(
-                f"box: {share.max():.2g} of the mass reached the walls of {name}, which held back "
-                f"up to {held:.2g} a unit of time, enlarge the axis",
+                f"box: {share.max():.2g} of the mass reached the walls of {name}{told}, enlarge "
+                "the axis",
                 checks.BoxWarning,
                 stacklevel=6,
             )

@@ -188,7 +188,12 @@ def methods(system, settings, sides):
                 f"order: the script solves the mesh with {found['mesh']!r}, leave --order out"
             )
         from wgf.eulerian import FiniteVolume
+        from wgf.flows import GradientFlow
 
+        if not isinstance(system.flow, GradientFlow):
+            raise checks.InputError(
+                f"order: {type(system.flow).__name__} has one order on a mesh, leave --order out"
+            )
         found["mesh"] = FiniteVolume(settings.order)
     return found
 
