@@ -26,7 +26,8 @@ FLOORS = [
     {"plot"},
     {"comparison", "study", "duality", "baseline", "tangent"},
     {"runner"},
-    {"estimate", "template"},
+    {"estimate", "template", "peers"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 ]

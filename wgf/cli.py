@@ -155,6 +155,16 @@ def _command(argv):
     check = commands.add_parser("verify", help="check every file of a run, rebuild its index")
     check.add_argument("run", help="directory of a run")
 
+    speed = commands.add_parser(
+        "bench",
+        help="measure the speed of this machine and of wgf on it",
+        description="Print a Markdown table: steps in units of a STREAM triad over the same "
+        "arrays, and other packages that are installed (extra 'bench') in units of wgf.",
+    )
+    speed.add_argument("--small", action="store_true", help="small meshes: seconds, not minutes")
+    speed.add_argument("--alone", action="store_true", help="leave the other packages out")
+    speed.add_argument("--repeats", type=int, default=9, help="of every call (default 9)")
+
     one_file = commands.add_parser("pack", help="make one HDF5 file of a stored run")
     one_file.add_argument("run", help="directory of a run")
     one_file.add_argument("-o", "--out", required=True, metavar="FILE", help="file to write")
@@ -169,7 +179,7 @@ def _command(argv):
         return
     chosen = parser.parse_args(argv)
     call = {"compare": _compare, "inspect": _inspect, "plot": _plot, "resume": _resume}
-    call |= {"verify": _verify, "pack": _pack, "new": _new, "movie": _movie}
+    call |= {"verify": _verify, "pack": _pack, "new": _new, "movie": _movie, "bench": _bench}
     call[chosen.command](chosen)
 
 
@@ -296,6 +306,14 @@ def _movie(chosen):
 
     plot.movie(_open(chosen.run), chosen.out, chosen.rate)
     print(chosen.out)
+
+
+def _bench(chosen):
+    repeats = checks.whole("bench repeats", chosen.repeats, minimum=1)
+    from wgf.bench import report
+
+    for line in report(chosen.small, not chosen.alone, repeats):
+        print(line, flush=True)
 
 
 def _new(chosen):

@@ -1,0 +1,262 @@
+"""Time of a step beside memory, matrix products and other packages, all in one process.
+
+Only ratios mean anything: the calls take turns, and what is compared is medians of the same run.
+"""
+
+import platform
+import time
+
+import numpy as np
+
+from wgf import peers
+from wgf.eulerian import kernels, transport_kernels
+from wgf.eulerian.explicit import FiniteVolume
+from wgf.eulerian.implicit import ImplicitFiniteVolume
+from wgf.features import Neurons
+from wgf.flows import GradientFlow
+from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.lagrangian.kernels import get_num_threads
+from wgf.losses import Squared
+from wgf.measure import Density, Particles
+from wgf.mesh import Axis, Mesh
+from wgf.terms import L1, Risk
+
+SAMPLES = 1000
+MESHES = ((512, 512), (2048, 2048), (128, 128, 128), (256, 256, 256))
+SMALL = ((128, 128), (32, 32, 32))
+
+
+def alternate(calls, repeats):
+    """Return the times of all calls, taking turns after one warm-up each, ``(calls, repeats)``."""
+    times = np.empty((len(calls), repeats))
+    for call in calls:
+        call()
+    for k in range(repeats):
+        for row, call in zip(times, calls):
+            start = time.perf_counter()
+            call()
+            row[k] = time.perf_counter() - start
+    return times
+
+
+def machine():
+    """Return one line about the machine: processor, threads, STREAM triad, dgemm."""
+    cells = 1 << 22
+    a, b, c = (kernels.empty(cells) for _ in range(3))
+    for k, values in enumerate((a, b, c)):
+        values[:] = k
+    left = np.random.default_rng(0).random((1024, 1024))
+    times = alternate([lambda: kernels.triad(a, b, c), lambda: left @ left], 7)
+    stream, product = np.median(times, axis=1)
+    return (
+        f"{_processor()}, {get_num_threads()} threads, "
+        f"triad {24 * cells / stream / 1e9:.0f} GB/s, dgemm {2 * 1024**3 / product / 1e9:.0f} "
+        f"GFLOP/s"
+    )
+
+
+def _processor():
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
+
+
+class Transport:
+    """Our step on a `peers.Case`, with its step bound and dissipation."""
+
+    def __init__(self, case, order):
+        self.case, self.order = case, order
+        self.shape = (1,) * (4 - len(case.shape)) + case.shape
+        missing = 4 - len(case.shape)
+        self.periodic = (False,) * missing + (True,) * len(case.shape)
+        self.rates = np.array([0.0] * missing + [1.0] * len(case.shape))
+        self.start, self.potential, *self.room = (
+            kernels.empty(case.density.size) for _ in range(5)
+        )
+        self.start[:], self.potential[:] = case.density.ravel(), case.potential.ravel()
+        rows = case.density.size // case.shape[-1]
+        self.outflow, self.loss = np.empty(rows), np.empty(rows)
+
+    def stage(self, density, base, result, keep):
+        """Do one stage and return its step bound."""
+        transport_kernels.transport(
+            density, self.potential, base, result, self.shape, self.periodic, self.rates,
+            self.case.dt, keep, self.order == 2, self.outflow, self.loss, 0, self.loss.size,
+        )  # fmt: skip
+        return self.outflow.max(), self.loss.sum()
+
+    def step(self, density, result):
+        """Make one step."""
+        if self.order == 1:
+            self.stage(density, density, result, 0.0)
+        else:
+            self.stage(density, density, self.room[2], 0.0)
+            self.stage(self.room[2], density, result, 0.5)
+
+    def __call__(self):
+        density, results = self.start, self.room[:2]
+        for k in range(peers.STEPS):
+            self.step(density, results[k % 2])
+            density = results[k % 2]
+        return density.reshape(self.case.shape)
+
+
+def transport_rows(shape, order, repeats, beside):
+    """Return rows ``(mesh, order, who, median, lowest, highest, difference)``.
+
+    The first row is our step in units of the triad, the others are peers in units of our step;
+    `difference` is the largest one from our result, relative to the largest density.
+    """
+    case = peers.Case(shape)
+    ours = Transport(case, order)
+    a, b, c = (kernels.empty(case.density.size) for _ in range(3))
+    for values in (a, b, c):
+        values[:] = 1.0
+    calls = {"triad": lambda: kernels.triad(a, b, c), "wgf": ours}
+    if beside:
+        calls |= dict(peers.installed(case, order))
+    expected = ours().copy()
+    times = alternate(list(calls.values()), repeats)
+    times[1:] /= peers.STEPS
+    mesh = " × ".join(map(str, shape))
+    stream, own = times[:2]
+    rows = [(mesh, order, "wgf", *_spread(own, stream), 0.0)]
+    for name, found in list(zip(calls, times))[2:]:
+        gap = np.abs(calls[name]() - expected).max() / expected.max()
+        rows.append((mesh, order, name, *_spread(found, own), gap))
+    return rows
+
+
+def _spread(times, unit):
+    middle = np.median(unit)
+    return np.median(times) / middle, times.min() / middle, times.max() / middle
+
+
+def step_rows(small, repeats):
+    """Return rows ``(problem, ratio, rank)``: a whole second-order step over its two stages."""
+    generator = np.random.default_rng(2)
+    one, two = generator.uniform(-1, 1, SAMPLES), generator.normal(size=(SAMPLES, 2))
+    cases = [
+        ((512, 512), "a w", Neurons(one, "tanh")),
+        ((128, 128, 128), "a w b", Neurons(one, "tanh", bias=True)),
+        ((96, 96, 96), "a w1 w2", Neurons(two, "tanh")),
+    ]
+    rows = []
+    for shape, names, features in cases:
+        shape = tuple(n // 4 for n in shape) if small else shape
+        stepper = _stepper(shape, names.split(), features, FiniteVolume())
+        values, potential = stepper.values, stepper.potential
+
+        def stages(stepper=stepper, values=values, potential=potential):
+            stepper._transport(values, potential, values, stepper._stage, 1e-4, 0.0)
+            stepper._transport(stepper._stage, potential, values, stepper._candidate, 1e-4, 0.5)
+
+        whole, bare = alternate([lambda s=stepper: s.advance(10.0), stages], repeats)
+        text = f"tanh ({names.replace(' ', ', ')}), {' × '.join(map(str, shape))}"
+        rank = stepper.discrete.operators[0].rank
+        rows.append((text, np.median(whole) / np.median(bare), rank))
+    return rows
+
+
+def _stepper(shape, names, features, method):
+    """Prepare a regression with neurons on a mesh."""
+    targets = np.random.default_rng(1).normal(size=features.size)
+    flow = GradientFlow(Risk(features, Squared(targets)) + L1(1e-3, "a"))
+    mesh = Mesh(**{name: Axis(-4, 4, n) for name, n in zip(names, shape)})
+    return method.prepare(flow, Density.normal(mesh, 0.2, 1.0))
+
+
+def implicit_ratio(repeats):
+    """Return the time of an implicit step over that of an explicit one at 161 × 128 cells."""
+    inputs = np.random.default_rng(2).uniform(-1, 1, SAMPLES)
+    regression = (161, 128), ("a", "w"), Neurons(inputs, "tanh")
+    explicit = _stepper(*regression, FiniteVolume())
+    implicit = _stepper(*regression, ImplicitFiniteVolume(0.05))
+    calls = [lambda: explicit.advance(10.0), lambda: implicit.advance(0.05)]
+    return _spread(*alternate(calls, repeats)[::-1])
+
+
+def particle_rows(count, dimension, repeats, beside):
+    """Return rows ``(who, median, lowest, highest, difference)`` in units of our full gradient.
+
+    Matrix products: the two that the gradient needs at least, forward and back.
+    """
+    generator = np.random.default_rng(3)
+    inputs, targets = generator.normal(size=(SAMPLES, dimension)), generator.normal(size=SAMPLES)
+    inputs /= np.sqrt(dimension)
+    points = generator.normal(size=(count, dimension + 1))
+    functional = Risk(Neurons(inputs, "tanh"), Squared(targets))
+    empirical = EmpiricalFunctional(GradientFlow(functional), Particles(points))
+    points = np.ascontiguousarray(points)
+
+    def ours():
+        return empirical.smooth_gradient(points, empirical.outputs(points))
+
+    weights = points[:, 1:].copy()
+
+    def products():
+        for low in range(0, count, 1000):
+            (weights[low : low + 1000] @ inputs.T) @ inputs
+
+    calls = {"wgf": ours, "matrix products": products}
+    if beside:
+        calls |= dict(peers.particle_peers(inputs, targets, points))
+    expected = ours()
+    times = alternate(list(calls.values()), repeats)
+    rows = []
+    for (name, call), found in zip(calls.items(), times):
+        result = call()
+        gap = np.nan if result is None else np.abs(result - expected).max()
+        rows.append((name, *_spread(found, times[0]), gap / np.abs(expected).max()))
+    return rows
+
+
+def report(small=False, beside=True, repeats=9):
+    """Yield the lines of a Markdown report.
+
+    Parameters
+    ----------
+    small : bool
+        Small meshes and few particles: seconds instead of minutes.
+    beside : bool
+        Whether to run the other packages that are installed.
+    repeats : int
+    """
+    yield machine()
+    yield ""
+    yield "| mesh | order | who | time of a step | lowest – highest | unit | difference |"
+    yield "|---|---|---|---|---|---|---|"
+    for shape in SMALL if small else MESHES:
+        for order in (1, 2):
+            for row in transport_rows(shape, order, repeats, beside):
+                mesh, _, who, ratio, low, high, gap = row
+                yield (
+                    f"| {mesh} | {order} | {who} | {ratio:.2f} | {low:.2f} – {high:.2f} "
+                    f"| {'triad' if who == 'wgf' else 'wgf'} | {gap:.0e} |"
+                )
+    yield ""
+    yield "| problem (1000 samples) | whole step / two stages | rank of the features |"
+    yield "|---|---|---|"
+    for text, ratio, rank in step_rows(small, repeats):
+        yield f"| {text} | {ratio:.2f} | {rank or 'full'} |"
+    ratio, low, high = implicit_ratio(repeats)
+    yield ""
+    yield (
+        f"An implicit step at 161 × 128 takes the time of {ratio:.1f} explicit ones "
+        f"({low:.1f} – {high:.1f})."
+    )
+    yield ""
+    yield "| particles, full gradient | who | time / wgf | lowest – highest | difference |"
+    yield "|---|---|---|---|---|"
+    count = 2000 if small else 100_000
+    for dimension in (2, 100):
+        rows = particle_rows(count, dimension, max(1, repeats // 3), beside)
+        for who, ratio, low, high, gap in rows:
+            shown = "" if np.isnan(gap) else f"{gap:.0e}"
+            yield (
+                f"| m = {count}, d = {dimension} | {who} | {ratio:.2f} | {low:.2f} – {high:.2f} "
+                f"| {shown} |"
+            )
