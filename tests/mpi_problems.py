@@ -201,11 +201,12 @@ def misbehave(how):
 
     def stop(row):
         calls.append(row)
-        if len(calls) == 3 and how == "full":
+        last = ranks.rank == ranks.size - 1
+        if len(calls) == 3 and how == "full" and ranks.rank == 0:
             resource.setrlimit(resource.RLIMIT_FSIZE, (10_000,) * 2)
-        elif len(calls) == 3 and (ranks.rank == ranks.size - 1 or how == "all_fail"):
-            if how == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
+        elif len(calls) == 3 and how == "kill" and last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif len(calls) == 3 and (how == "all_fail" or (how == "fail" and last)):
             raise RuntimeError("told once")
         return False
 

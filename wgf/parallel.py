@@ -24,6 +24,8 @@ LAUNCHERS = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
+# seconds in which rank 0 tells of an error that it met, too
+PATIENCE = 2.5
 # numpy adds so many entries without halving
 LEAF = 128
 # a running sum is handed on in pieces, so that ranks work on different ones at once: of at least so
@@ -89,7 +91,7 @@ def _speak_once(communicator):
 def speaks():
     """Return whether this rank is to tell of the error it met.
 
-    Most errors are met by all ranks. Rank 0 tells and ends them all; the others wait a second for
+    Most errors are met by all ranks. Rank 0 tells and ends them all; the others wait a little for
     that, and speak if they are still there.
     """
     rank = launched()[0]
@@ -99,7 +101,7 @@ def speaks():
         # no rank can end the others, but all lack the same
         return rank == 0
     if rank > 0:
-        time.sleep(1.0)
+        time.sleep(PATIENCE)
     return True
 
 
