@@ -2,6 +2,7 @@
 
     python tests/benchmarks/mpi_scaling.py [--cells 192] [--steps 6] [--rounds 5]
     python tests/benchmarks/mpi_scaling.py --memory [--cells 192]
+    python tests/benchmarks/mpi_scaling.py --model
 
 Needs mpiexec. Each configuration runs in processes of its own, in turns, and the median of the
 rounds counts, as the machine may do other things. Ratios only: absolute times depend on the
@@ -153,6 +154,40 @@ def memories(chosen):
             print(f"| {name} | {' | '.join(texts)} |", flush=True)
 
 
+# of a step a cell; of its moments, twice in it; a message; bytes a second
+STEP, MOMENT, LATENCY, RATE = 23e-9, 0.6e-9, 2e-6, 1e10
+
+
+def predicted(n, ranks):
+    """Return the seconds of a step of order 2 on a mesh of n³ cells; see docs/parallel.md."""
+    plane, cells = n**2, n**3
+    if ranks == 1:
+        return cells * STEP
+    pieces = min(parallel.CHUNKS, -(-plane // parallel.CHUNK))
+    halo = 4 * (LATENCY + 2 * 8 * plane / RATE) * 2
+    # until the last rank adds its first piece all before it have added theirs
+    piece = cells / ranks / pieces * MOMENT + LATENCY + 8 * plane / pieces / RATE
+    chain = 2 * (ranks - 1) * piece
+    share = 2 * 2 * (ranks * LATENCY + 8 * plane / RATE)
+    sums = 16 * ranks * LATENCY / 2
+    return cells / ranks * STEP + halo + chain + share + sums
+
+
+def models():
+    print("| ranks | 1024³ | speed-up / ranks | 256³ cells a rank | efficiency |")
+    print("|---|---|---|---|---|")
+    for ranks in (1, 4, 16, 64, 128, 256, 1024):
+        strong = predicted(1024, ranks)
+        part = 1024 / ranks >= 2
+        texts = [f"{strong:.3f} s", f"{predicted(1024, 1) / strong / ranks:.2f}"]
+        n = round(256 * ranks ** (1 / 3))
+        weak = predicted(n, ranks)
+        shown = texts if part else ["–", "–"]
+        grown = [f"{n}³: {weak:.2f} s", f"{predicted(256, 1) / weak:.2f}"]
+        grown = grown if n / ranks >= 2 else [f"{n}³: –", "–"]
+        print(f"| {ranks} | {' | '.join(shown + grown)} |")
+
+
 def main():
     if "--work" in sys.argv or "--peak" in sys.argv:
         kind, cells, samples, *more = sys.argv[1:]
@@ -171,8 +206,12 @@ def main():
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--model", action="store_true")
     chosen = parser.parse_args()
-    (memories if chosen.memory else scaling)(chosen)
+    if chosen.model:
+        models()
+    else:
+        (memories if chosen.memory else scaling)(chosen)
 
 
 if __name__ == "__main__":
