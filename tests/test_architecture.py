@@ -20,7 +20,7 @@ FLOORS = [
     {"flows"},
     {"eulerian", "lagrangian"},
     {"solution", "progress", "separation"},
-    {"layout", "directory", "provenance"},
+    {"layout", "directory", "provenance", "polydata"},
     {"store", "tables"},
     {"driver"},
     {"plot"},

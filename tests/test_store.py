@@ -237,6 +237,59 @@ def test_view_for_vtk(tmp_path, dimension):
             assert file != "one.h5" or not group["CellData/density"].is_virtual
 
 
+@pytest.mark.parametrize("dimension, moving", [(1, False), (2, True), (4, False)])
+def test_particles_for_vtk(tmp_path, dimension, moving):
+    """Every time is a stretch of all arrays; the axes are counted as those of a density are."""
+    h5py = pytest.importorskip("h5py")
+    generator = np.random.default_rng(0)
+    clouds = []
+    with store.Writer(tmp_path / "run") as writer:
+        for k, count in enumerate((3, 5, 4)):
+            points, speeds = generator.normal(size=(2, count, dimension))
+            weights = generator.random(count)
+            clouds.append(wgf.Particles(points, weights, speeds if moving else None))
+            writer.write(k, k / 2, clouds[-1], None, {"t": [k / 2]}, {})
+    store.pack(tmp_path / "run", tmp_path / "cloud.vtkhdf")
+    with h5py.File(tmp_path / "cloud.vtkhdf") as opened:
+        top = opened["VTKHDF"]
+        assert top.attrs["Type"] == b"PolyData" and list(top.attrs["Version"]) == [2, 0]
+        assert list(top["Steps/Values"]) == [0.0, 0.5, 1.0]
+        names = {"weight"} | {f"x{i + 1}" for i in range(dimension)}
+        names |= {f"v_x{i + 1}" for i in range(dimension) if moving}
+        assert set(top["PointData"]) == set(top["Steps/PointDataOffsets"]) == names
+        for k, cloud in enumerate(clouds):
+            begin, count = top["Steps/PointOffsets"][k], top["NumberOfPoints"][k]
+            part = slice(begin, begin + count)
+            shown = cloud.points[:, :3][:, ::-1]
+            assert np.array_equal(top["Points"][part, : shown.shape[1]], shown)
+            assert not top["Points"][part, shown.shape[1] :].any()
+            assert np.array_equal(top["PointData/weight"][part], cloud.weights)
+            assert np.array_equal(top["PointData/x1"][part], cloud.points[:, 0])
+    _read_by_vtk(tmp_path / "cloud.vtkhdf", clouds)
+
+
+def _read_by_vtk(path, clouds):
+    vtk = pytest.importorskip("vtk")
+    reader = vtk.vtkHDFReader()
+    reader.SetFileName(str(path))
+    for k, cloud in enumerate(clouds):
+        reader.UpdateTimeStep(k / 2)
+        found = reader.GetOutput()
+        count = len(cloud.weights)
+        assert found.GetNumberOfPoints() == found.GetNumberOfVerts() == count
+        assert found.GetPoint(count - 1)[0] == cloud.points[-1, :3][-1]
+        assert found.GetPointData().GetArray("weight").GetValue(count - 1) == cloud.weights[-1]
+
+
+def test_an_axis_that_hides_a_field_of_vtk_is_refused(tmp_path):
+    mesh = wgf.Mesh(weight=wgf.Axis(0, 1, 2))
+    cloud = wgf.Particles(np.zeros((2, 1)), domain=mesh)
+    with store.Writer(tmp_path / "run") as writer:
+        writer.write(0, 0.0, cloud, None, {"t": [0.0]}, {})
+    with pytest.raises(wgf.InputError, match="rename the axis"):
+        store.pack(tmp_path / "run", tmp_path / "cloud.vtkhdf")
+
+
 def test_a_missing_or_stale_index_does_no_harm(stored):
     h5py = pytest.importorskip("h5py")
     path, _memory = stored

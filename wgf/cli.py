@@ -167,7 +167,12 @@ def _command(argv):
 
     one_file = commands.add_parser("pack", help="make one HDF5 file of a stored run")
     one_file.add_argument("run", help="directory of a run")
-    one_file.add_argument("-o", "--out", required=True, metavar="FILE", help="file to write")
+    one_file.add_argument(
+        *("-o", "--out"),
+        required=True,
+        metavar="FILE",
+        help="file to write; one that ends in .vtkhdf is for VTK and ParaView",
+    )
 
     if argv[:1] == ["run"] and len(argv) > 1 and argv[1] not in ("-h", "--help"):
         # a script's own options may look like anything, so they never meet this parser

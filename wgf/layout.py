@@ -46,7 +46,8 @@ def _reserve(size):
         raise MemoryError(f"no {needed / 1e6:.3g} MB are left for a snapshot") from None
 
 
-def _memory_file(size=0):
+def memory_file(size=0):
+    """Open a file in memory with room for so many bytes."""
     import h5py
 
     _reserve(size)
@@ -64,7 +65,8 @@ def _sign(file):
     return file
 
 
-def _image(file):
+def image(file):
+    """Return the bytes of a file in memory."""
     file.flush()
     return file.id.get_file_image()
 
@@ -136,9 +138,9 @@ def snapshot_image(step, time, measure, *more):
     restart = more[2]
     held = measure.values if isinstance(measure, Density) else measure.points
     size = held.nbytes + sum(np.asarray(value).nbytes for value in restart.values())
-    with _memory_file(size) as file:
+    with memory_file(size) as file:
         _put_snapshot(file, step, time, measure, *more)
-        return _image(file)
+        return image(file)
 
 
 def write_snapshot(parts, stream):
@@ -349,7 +351,7 @@ def index_image(path, entries, status):
         return h5py.File(path / name, "r")
 
     names = [entry["name"] for entry in entries]
-    with source(names[-1]) as last, _memory_file() as file:
+    with source(names[-1]) as last, memory_file() as file:
         counts = _counts(last, names, source, [entry["rows"] for entry in entries])
 
         def join(item, name, axis):
@@ -362,7 +364,7 @@ def index_image(path, entries, status):
 
         _copy(last, file, join, counts)
         file.attrs["status"] = status
-        return _image(file)
+        return image(file)
 
 
 def packed_image(contents, rows, status):
@@ -376,7 +378,7 @@ def packed_image(contents, rows, status):
     def source(name):
         return _open(contents[name])
 
-    with source(names[-1]) as last, _memory_file() as file:
+    with source(names[-1]) as last, memory_file() as file:
         counts = _counts(last, names, source, rows)
         joined = []
 
@@ -402,7 +404,7 @@ def packed_image(contents, rows, status):
         if "VTKHDF" in file and file["VTKHDF/CellData/density"].is_virtual:
             _materialise(file["VTKHDF/CellData"], file["density"])
         file.attrs["status"] = status
-        return _image(file)
+        return image(file)
 
 
 def _materialise(cells, density):
@@ -493,7 +495,7 @@ def _copy(last, file, join, counts, restart=False):
 
 def tables_image(tables, attributes):
     """Return the bytes of an HDF5 file of named tables; see `wgf.tables.write`."""
-    with _memory_file() as file:
+    with memory_file() as file:
         file.attrs.update(attributes)
         for names, columns in tables.items():
             # a slash would open another group
@@ -502,4 +504,4 @@ def tables_image(tables, attributes):
                 values = np.asarray(values)
                 text = values.dtype.kind in "US"
                 group.create_dataset(name, data=values.astype(object) if text else values)
-        return _image(file)
+        return image(file)

@@ -18,7 +18,8 @@ import time
 
 import numpy as np
 
-from wgf import checks, directory, layout
+from wgf import checks, directory, layout, polydata
+from wgf.measure import Particles
 from wgf.provenance import provenance
 from wgf.solution import Solution
 
@@ -360,6 +361,8 @@ def pack(run, destination):
     ----------
     run : Run or path
     destination : path
+        A name that ends in ``.vtkhdf`` is a file for VTK and ParaView: that of a density is the
+        same file, that of particles holds their points, see `wgf.polydata`.
 
     Raises
     ------
@@ -372,6 +375,9 @@ def pack(run, destination):
     if os.path.lexists(destination):
         raise checks.InputError(f"{destination}: exists already, choose another path")
     run = run if isinstance(run, Run) else Run(run)
+    if destination.suffix == ".vtkhdf" and isinstance(run.snapshots[0], Particles):
+        directory.replace(destination, polydata.image(run))
+        return
     rows = [entry["rows"] for entry in run.entries]
     directory.replace(destination, layout.packed_image(_Contents(run), rows, run.status))
 
