@@ -117,10 +117,25 @@ def solve_all():
     }
 
 
-def stored(path, until, resume):
-    flow = wgf.GradientFlow(regression("tanh") + wgf.L1(0.01))
-    start = wgf.Density.normal(cube(), 0.1, 0.5)
-    return wgf.solve(flow, start, until, at=[0.5], save=path, resume=resume)
+# runs that are interrupted and continued
+CONTINUED = (
+    *("order 2", "implicit", "kinetic walls None", "growth", "forward-backward", "runge-kutta"),
+    *("langevin", "sgd", "baoab", "heavy ball", "conic"),
+)
+
+
+def stored(path, share, resume):
+    """Solve some problems up to a share of their times and return the digests by name."""
+    found = {}
+    for name, flow, start, until, method in problems():
+        if name in CONTINUED:
+            folder = f"{path}_{name.replace(' ', '_')}"
+            solution = wgf.solve(
+                flow, start, share * until, at=[0.5 * until], method=method, save=folder,
+                resume=resume,
+            )  # fmt: skip
+            found[name] = digest(solution)
+    return found
 
 
 def model(plane, ranks):
@@ -227,7 +242,7 @@ def main():
     elif action == "memory":
         note = memory(path)
     elif action in ("begin", "go_on"):
-        note = digest(stored(path, 1.0 if action == "go_on" else 0.5, action == "go_on"))
+        note = stored(path, 1.0 if action == "go_on" else 0.5, action == "go_on")
         path = f"{path}_{action}"
     else:
         misbehave(action)

@@ -54,11 +54,12 @@ def test_every_method_has_the_bits_of_one_process(ranks, serial, tmp_path):
 @needs_mpi
 def test_a_run_goes_on_with_the_same_bits_on_another_number_of_ranks(tmp_path):
     whole = mpi_problems.stored(tmp_path / "whole", 1.0, False)
+    assert sorted(whole) == sorted(mpi_problems.CONTINUED)
     notes(2, "begin", tmp_path / "run", "_begin")
     for found in notes(3, "go_on", tmp_path / "run", "_go_on"):
-        assert found == mpi_problems.digest(whole)
-    stored = wgf.open_run(tmp_path / "run")
-    assert mpi_problems.digest(stored) == mpi_problems.digest(whole)
+        assert [name for name in whole if found[name] != whole[name]] == []
+    stored = wgf.open_run(tmp_path / "run_order_2")
+    assert mpi_problems.digest(stored) == whole["order 2"]
     assert stored.provenance["ranks"] == 3
 
 
@@ -85,7 +86,7 @@ def test_as_much_is_sent_as_the_documentation_says(ranks, tmp_path):
 
 
 @needs_mpi
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_rank_needs_its_share_of_the_memory(ranks, tmp_path):
     one = mpi_problems.memory(None)
     for rank, found in enumerate(notes(ranks, "memory", tmp_path / "run")):
