@@ -51,6 +51,7 @@ def main():
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--alone", action="store_true", help="no other packages")
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall")
     parser.add_argument("--table", type=pathlib.Path, help="write the lines here too")
     parser.add_argument("--figure", type=pathlib.Path)
     parser.add_argument("--read", type=pathlib.Path, help="draw this table, measure nothing")
@@ -59,7 +60,7 @@ def main():
     if chosen.read:
         lines = chosen.read.read_text().splitlines()
     else:
-        for line in report(chosen.small, not chosen.alone, chosen.repeats):
+        for line in report(chosen.small, not chosen.alone, chosen.repeats, chosen.clock):
             print(line)
             sys.stdout.flush()
             lines.append(line)
