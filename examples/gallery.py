@@ -83,6 +83,15 @@ def limit(folder):
     drawn_by("many_particle_limit", folder / "limit.png")
 
 
+def paths(folder):
+    """Paths of the particles in the experiments of Chizat & Bach 2018."""
+    with tempfile.TemporaryDirectory() as work:
+        script = ROOT / "examples" / "trajectories.py"
+        subprocess.run([sys.executable, str(script), work], check=True)
+        for name in ("relu", "spikes", "sigmoid"):
+            shrink(pathlib.Path(work) / f"{name}.png", folder / f"paths_{name}.png", 1080)
+
+
 def momentum(folder):
     """Momentum beside the gradient flow."""
     drawn_by("momentum", folder / "momentum.png")
@@ -111,7 +120,9 @@ def shrink(source, path, width=None):
     image.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
-PICTURES = {call.__name__: call for call in (ecg, spikes, relu, wdbc, study, limit, momentum)}
+PICTURES = {
+    call.__name__: call for call in (ecg, spikes, relu, wdbc, study, limit, paths, momentum)
+}
 
 
 def main():
@@ -123,7 +134,7 @@ def main():
     choice.folder.mkdir(parents=True, exist_ok=True)
     for name in choice.only:
         PICTURES[name](choice.folder)
-        print(choice.folder / f"{name}.png", flush=True)
+        print(*sorted(map(str, choice.folder.glob(f"{name}*"))), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

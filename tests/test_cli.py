@@ -511,3 +511,24 @@ def test_profile_tells_shares_and_changes_nothing(folder, capsys):
         shares = [float(line.split()[-1].rstrip("%")) for line in part]
         # each is rounded to a tenth of a per cent
         assert abs(sum(shares) - 100) <= 0.4
+
+
+@pytest.mark.parametrize(
+    "line, offered, not_offered",
+    [
+        ("wgf mo", {"movie"}, {"plot"}),
+        ("wgf compare --", {"--plot", "--data"}, {"--rate"}),
+        ("wgf run my_problem.py --", {"--decay", "--dry-run", "--method"}, {"--rate"}),
+        ("wgf run my_problem.py --method ", {"mesh", "particles", "both"}, set()),
+    ],
+)
+def test_the_shell_is_told_what_may_follow(folder, line, offered, not_offered):
+    pytest.importorskip("argcomplete")
+    assert cli.status(argv=["new", "my_problem"]) == 0
+    settings = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    settings |= {"_ARGCOMPLETE_STDOUT_FILENAME": "offered", "_ARGCOMPLETE_IFS": "\n"}
+    root = str(pathlib.Path(wgf.__file__).parent.parent)
+    settings |= {"PYTHONPATH": root}
+    subprocess.run([sys.executable, "-m", "wgf"], env=os.environ | settings, check=True)
+    words = {word.strip() for word in pathlib.Path("offered").read_text().split("\n")}
+    assert offered <= words and not words & not_offered

@@ -133,3 +133,11 @@ def test_default_methods():
     for kind, name in zip(KINDS[1:], names):
         flow, start, _ = problem(kind)
         assert type(default_method(flow, start)).__name__ == name
+
+
+def test_a_warning_names_the_line_that_called_solve():
+    line = wgf.Mesh(x=wgf.Axis(-2, 2, 40))
+    hill = wgf.GradientFlow(wgf.Potential(lambda points: -(points[:, 0] ** 2)))
+    with pytest.warns(wgf.BoxWarning) as found:
+        wgf.solve(hill, wgf.Density.normal(line, 0.5, 0.2), until=2.0)
+    assert [warning.filename for warning in found] == [__file__]

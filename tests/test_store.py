@@ -546,3 +546,14 @@ def test_summary_tells_the_essentials(stored):
     entry = json.loads((path / "manifest.jsonl").read_text().splitlines()[2])
     assert set(entry) == {"name", "bytes", "sha256", "step", "t", "rows"}
     assert entry["t"] == 0.5
+
+
+def test_a_folder_of_two_runs_names_them(tmp_path):
+    cloud = wgf.Particles(np.zeros((2, 1)))
+    for side in ("mesh", "particles"):
+        with store.Writer(tmp_path / side) as writer:
+            writer.write(0, 0.0, cloud, None, {"t": [0.0]}, {})
+    with pytest.raises(wgf.InputError, match="it holds .*mesh and .*particles, give one of them"):
+        wgf.open_run(tmp_path)
+    with pytest.raises(wgf.InputError, match="particles is one, give that"):
+        wgf.open_run(tmp_path / "particles" / "mesh")

@@ -99,6 +99,35 @@ def _sentence(error):
 
 
 def _command(argv):
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
+    if argv[:1] == ["run"] and len(argv) > 1 and argv[1] not in ("-h", "--help"):
+        # a script's own options may look like anything, so they never meet the parser of commands
+        if argv[1].startswith("-"):
+            raise checks.InputError(
+                f"command line: {argv[1]} stands before the script, write wgf run SCRIPT [options]"
+            )
+        _run_setup(runner.load_setup(argv[1]), argv[2:], f"wgf run {argv[1]}")
+        return
+    chosen = _commands()[0].parse_args(argv)
+    call = {"compare": _compare, "inspect": _inspect, "plot": _plot, "resume": _resume}
+    call |= {"verify": _verify, "pack": _pack, "new": _new, "movie": _movie, "bench": _bench}
+    call[chosen.command](chosen)
+
+
+def _complete():
+    """Tell the shell what may follow, also the options of a script, and leave the process."""
+    import argcomplete
+
+    parser, run = _commands()
+    words = os.environ.get("COMP_LINE", "").split()
+    if words[1:2] == ["run"] and words[3:] and os.path.isfile(words[2]):
+        _add_options(run, runner.load_setup(words[2]))
+    argcomplete.autocomplete(parser)
+
+
+def _commands():
+    """Return the parser of all commands, and that of ``run``."""
     parser = _Parser(
         prog="wgf",
         description="Wasserstein gradient flows as a density on a mesh and as particles.",
@@ -180,32 +209,13 @@ def _command(argv):
         help="file to write; one that ends in .vtkhdf is for VTK and ParaView",
     )
 
-    if argv[:1] == ["run"] and len(argv) > 1 and argv[1] not in ("-h", "--help"):
-        # a script's own options may look like anything, so they never meet this parser
-        if argv[1].startswith("-"):
-            raise checks.InputError(
-                f"command line: {argv[1]} stands before the script, write wgf run SCRIPT [options]"
-            )
-        _run_setup(runner.load_setup(argv[1]), argv[2:], f"wgf run {argv[1]}")
-        return
-    chosen = parser.parse_args(argv)
-    call = {"compare": _compare, "inspect": _inspect, "plot": _plot, "resume": _resume}
-    call |= {"verify": _verify, "pack": _pack, "new": _new, "movie": _movie, "bench": _bench}
-    call[chosen.command](chosen)
+    return parser, one
 
 
 def _run_setup(setup, argv, prog):
     """Read the options that the signature of `setup` and the runner define, and run."""
     parser = _Parser(prog=prog, description=_first_paragraph(setup))
-    name = runner.script_name(setup)
-    own = _runner_options(parser, pathlib.Path("runs") / name)
-    parameters = runner.setup_parameters(setup)
-    for key, (default, note) in parameters.items():
-        if key in own:
-            # a script that declares one of the runner's options is given its value
-            parser.set_defaults(**{key: default})
-        else:
-            _add_option(parser, key, default, note)
+    own, parameters = _add_options(parser, setup)
     values = vars(parser.parse_args(argv))
     settings = argparse.Namespace(**{key: values[key] for key in own})
     arguments = {key: values[key] for key in parameters}
@@ -215,6 +225,19 @@ def _run_setup(setup, argv, prog):
         print(dry_run(setup, arguments, settings))
         return
     runner.run(setup, arguments, settings)
+
+
+def _add_options(parser, setup):
+    """Add the options of a script; return the names of the runner's, and the script's own."""
+    own = _runner_options(parser, pathlib.Path("runs") / runner.script_name(setup))
+    parameters = runner.setup_parameters(setup)
+    for key, (default, note) in parameters.items():
+        if key in own:
+            # a script that declares one of the runner's options is given its value
+            parser.set_defaults(**{key: default})
+        else:
+            _add_option(parser, key, default, note)
+    return own, parameters
 
 
 def _first_paragraph(setup):

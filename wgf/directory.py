@@ -184,8 +184,15 @@ def check(path, entry):
 
 def require_run(path):
     """Refuse a path that is not the directory of a run."""
-    if not is_run(path):
-        raise checks.InputError(f"{path}: no run here, give the directory of a run")
+    if is_run(path):
+        return
+    sides = [path / side for side in ("mesh", "particles") if is_run(path / side)]
+    if sides:
+        found = " and ".join(map(str, sides))
+        raise checks.InputError(f"{path}: no run itself, it holds {found}, give one of them")
+    if is_run(path.parent):
+        raise checks.InputError(f"{path}: no run here, but {path.parent} is one, give that")
+    raise checks.InputError(f"{path}: no run here, give the directory of a run")
 
 
 def lock(path):

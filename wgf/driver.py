@@ -269,7 +269,7 @@ def warn_of_walls(solution):
                 f"box: {share.max():.2g} of the mass reached the walls of {name}{told}, enlarge "
                 "the axis",
                 checks.BoxWarning,
-                stacklevel=6,
+                stacklevel=5,
             )
 
 
@@ -304,7 +304,7 @@ class _Stationary:
             f"until: the state rests with a gap of {self.best:.2g} of |F| where {self.gap:.2g} is "
             "asked, refine the mesh or ask for less",
             checks.StationaryWarning,
-            stacklevel=6,
+            stacklevel=4,
         )
         return True
 
