@@ -109,7 +109,7 @@ def directions(generator, count):
     return v / np.linalg.norm(v, axis=1, keepdims=True)
 
 
-def sigmoid(m, repeat, until=2400.0):
+def sigmoid(m, repeat, until=600.0):
     generator = np.random.default_rng([3, repeat])
     inner = generator.normal(size=(TEACHER, INPUTS))
     outer = generator.permutation(np.repeat([-1.0, 1.0], TEACHER // 2)) / TEACHER
@@ -126,7 +126,8 @@ def sigmoid(m, repeat, until=2400.0):
     w = generator.normal(size=(m, INPUTS))
     start = wgf.Particles(np.column_stack([np.zeros(m), w]))
     flow = wgf.GradientFlow(risk, mobility={f"w{i + 1}": 30.0 for i in range(INPUTS)})
-    method = wgf.StochasticGradient(0.03, 100, data=data, seed=repeat, look=500)
+    # smaller batches are no cheaper: their noise holds many particles up
+    method = wgf.StochasticGradient(0.03, 400, data=data, seed=repeat, look=500)
     final = wgf.solve(
         flow, start, until, method=method, stop=lambda row: row["objective"] < 1e-5 * size
     ).final

@@ -38,9 +38,10 @@ def test_no_way_from_data_to_code(path):
             if called(node) in CALLS and ast.unparse(node.func) != "re.compile":
                 found.append(ast.unparse(node.func))
             found += [key.arg for key in node.keywords if key.arg == "allow_pickle"]
-    # the one place that runs a file runs the script that the user names
-    allowed = ["spec.loader.exec_module"] if path.name == "runner.py" else []
-    assert found == allowed
+    # the one place that runs a file runs the script that the user names; PyTorch compiles a
+    # function of the module itself
+    allowed = {"runner.py": ["spec.loader.exec_module"], "peers.py": ["package.compile"]}
+    assert found == allowed.get(path.name, [])
 
 
 class Watch:
