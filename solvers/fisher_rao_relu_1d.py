@@ -7,10 +7,10 @@ mass on signs and angles, is the Wasserstein-Fisher-Rao flow
     dt nu = d/dangle (nu d/dangle J') - 2 J' nu,
     J(nu) = 1/(2 n) sum_k (∫ sign max(e(angle) . x_k, 0) dnu - y_k)^2 + p |nu|,
 
-one dimension instead of three. The inputs and the teacher's directions are those of relu_3d, the output
-weights +1/5 and -1/5 in turn. With --full N the flow on N^3 cells is solved, too, from a shell of
-one cell's width round the cone; the circle then starts from the projection of this shell, and the
-two ends are compared.
+one dimension instead of three. The inputs and the teacher's directions are those of relu_3d, the
+output weights +1/5 and -1/5 in turn. With --full N the flow on N^3 cells is solved, too, from a
+shell of one cell's width round the cone; the circle then starts from the projection of this shell,
+and the two ends are compared.
 """
 
 import numpy as np
