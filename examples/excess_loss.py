@@ -249,7 +249,7 @@ def draw(found, path):
             ax.axvline(truth, color="0.6", lw=1, ls=":", label="size of the truth")
             ax.set(xscale="log", yscale="log", xlabel="number of particles m", title=title)
         panels[0].set_ylabel("excess loss at the end")
-        panels[0].legend()
+        panels[1].legend(loc="lower left")
         figure.savefig(path, dpi=150)
 
 
