@@ -239,17 +239,17 @@ def draw(found, path):
             counts = np.unique(table["m"])
             for name, colour, label in (
                 ("flow", plot.COLOURS[0], "gradient flow"),
-                ("convex", plot.COLOURS[1], "convex, positions fixed"),
+                ("convex", plot.COLOURS[1], "convex baseline"),
             ):
                 values = np.maximum(table[name], FLOOR)
                 ax.plot(table["m"], values, ".", ms=3, alpha=0.35, color=colour)
                 means = [np.exp(np.mean(np.log(values[table["m"] == m]))) for m in counts]
                 ax.plot(counts, means, "-", color=colour, label=label)
             truth = 5 if panel == "deconvolution" else TEACHER
-            ax.axvline(truth, color="0.6", lw=1, ls=":", label="size of the truth")
+            ax.axvline(truth, color="0.6", lw=1, ls=":", label="true size")
             ax.set(xscale="log", yscale="log", xlabel="number of particles m", title=title)
         panels[0].set_ylabel("excess loss at the end")
-        panels[1].legend(loc="lower left")
+        panels[1].legend(loc="center right")
         figure.savefig(path, dpi=150)
 
 
