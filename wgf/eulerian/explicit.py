@@ -5,7 +5,7 @@ import numpy as np
 from wgf import checks, parallel
 from wgf.eulerian import implicit_kernels, kernels, transport_kernels
 from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.slab import Slab
+from wgf.eulerian.slab import Slab, SlabStepper
 from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
 from wgf.measure import Density
@@ -66,7 +66,7 @@ class FiniteVolume:
         return f"FiniteVolume(order={self.order}, courant={self.courant:g})"
 
 
-class ExplicitStepper:
+class ExplicitStepper(SlabStepper):
     """One run of `FiniteVolume`: the state and the step control.
 
     Attributes
@@ -119,16 +119,6 @@ class ExplicitStepper:
         row.update(dissipation=dissipation, rejected=rejected)
         row.update(self.walls.columns(self.values, self.potential))
         return row
-
-    @property
-    def measure(self):
-        """The current density (a copy); see `Slab.density`."""
-        return self.slab.density(self.values)
-
-    @property
-    def output(self):
-        """Model output of the first risk, or None."""
-        return self.outputs[0] if self.outputs else None
 
     def _evaluate(self, values):
         outputs = self.discrete.outputs(values)

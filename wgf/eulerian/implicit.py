@@ -6,7 +6,7 @@ from wgf import checks, parallel
 from wgf.eulerian import implicit_kernels, kernels
 from wgf.eulerian.discrete import DiscreteFunctional
 from wgf.eulerian.explicit import ROUND_OFF
-from wgf.eulerian.slab import Slab
+from wgf.eulerian.slab import Slab, SlabStepper
 from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
 from wgf.measure import Density
@@ -69,7 +69,7 @@ class ImplicitFiniteVolume:
         return f"ImplicitFiniteVolume(step={self.step:g}, growth={self.growth:g})"
 
 
-class ImplicitStepper:
+class ImplicitStepper(SlabStepper):
     """One run of `ImplicitFiniteVolume`: the state and the step control.
 
     Attributes
@@ -108,16 +108,6 @@ class ImplicitStepper:
         gap = self.discrete.gap(self.values, variation)
         row.update(dissipation=dissipation, rejected=rejected, gap=gap, newton=solves, **walls)
         return row
-
-    @property
-    def measure(self):
-        """The current density (a copy); see `Slab.density`."""
-        return self.slab.density(self.values)
-
-    @property
-    def output(self):
-        """Model output of the first risk, or None."""
-        return self.outputs[0] if self.outputs else None
 
     def advance(self, limit):
         """Make one step of at most `limit` and return its row of diagnostics.

@@ -9,7 +9,7 @@ import numpy as np
 from wgf import checks, parallel
 from wgf.eulerian import kinetic_kernels as kernels
 from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.slab import Slab
+from wgf.eulerian.slab import Slab, SlabStepper
 from wgf.flows import HeavyBall
 from wgf.measure import Density
 
@@ -156,7 +156,7 @@ def _bernoulli(z):
         return np.where(small, 1.0 - 0.5 * z, z / np.expm1(np.where(small, 1.0, z)))
 
 
-class KineticStepper:
+class KineticStepper(SlabStepper):
     """One run of `KineticFiniteVolume`.
 
     Attributes
@@ -190,16 +190,6 @@ class KineticStepper:
         self.energies = functools.reduce(np.add.outer, halves).ravel()
         self._evaluate()
         self.row = self._make_row(0.0, self.loss())
-
-    @property
-    def measure(self):
-        """The current density (a copy); see `Slab.density`."""
-        return self.slab.density(self.values)
-
-    @property
-    def output(self):
-        """Model output of the first risk, or None."""
-        return self.outputs[0] if self.outputs else None
 
     def _evaluate(self):
         """Evaluate the marginal of the positions, the model output and the first variation."""

@@ -213,6 +213,20 @@ class Slab:
         return self.ranks.sums((own, self.cells))[0]
 
 
+class SlabStepper:
+    """What every method on a slab shows of its state: ``slab``, ``values`` and ``outputs``."""
+
+    @property
+    def measure(self):
+        """The current density (a copy); see `Slab.density`."""
+        return self.slab.density(self.values)
+
+    @property
+    def output(self):
+        """Model output of the first risk, or None."""
+        return self.outputs[0] if self.outputs else None
+
+
 class Arriving(Density):
     """A density that rank 0 reads once, block by block as the others send it.
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from wgf.measure import Density
+from wgf.plot import panels
 from wgf.plot.style import COLOURS, planes, time_axis
 from wgf.signed import copies_of, is_signed, is_unbalanced
 
@@ -104,16 +105,8 @@ def plane_panel(ax, state, plane, norm):
     image = None
     for _, measure in state:
         if isinstance(measure, Density):
-            values, (first, second) = signed_marginal(measure, plane)
-            image = ax.imshow(
-                values,
-                origin="lower",
-                aspect="auto",
-                extent=(second.lower, second.upper, first.lower, first.upper),
-                cmap=colour_map(),
-                norm=norm,
-                interpolation="nearest",
-            )
+            values, axes = signed_marginal(measure, plane)
+            image = panels.image(ax, values, *axes, norm, colour_map())
         else:
             share = measure.weights / max(measure.weights.max(), 1e-300)
             kept = share > FAINT

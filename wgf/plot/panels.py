@@ -58,14 +58,14 @@ def bounds(states, plane):
     return low, high
 
 
-def image(ax, values, first, second, norm):
-    """Draw cell values, the first axis upwards."""
+def image(ax, values, first, second, norm, colours=None):
+    """Draw cell values, the first axis upwards, in `colours` instead of those of densities."""
     return ax.imshow(
         values,
         origin="lower",
         aspect="auto",
         extent=(second.lower, second.upper, first.lower, first.upper),
-        cmap=colour_map(),
+        cmap=colour_map() if colours is None else colours,
         norm=norm,
         interpolation="nearest",
     )
