@@ -93,6 +93,22 @@ def problems():
     yield "heavy ball", masses, particles, 0.2, wgf.HeavyBallParticles(0.05, batch=5)
     F = wgf.Risk(spikes, wgf.Squared(np.linspace(-1, 1, 7))) + wgf.L1(0.1, spikes.names[0])
     yield "growth", wgf.FisherRao(F), copies, 0.02, wgf.GrowthSplitting()
+    # two copies of an area, which both lie on every rank, and one of a volume
+    area = wgf.Filter.dirichlet(1, 2)
+    sides = (wgf.Axis(-2, 2, 2), wgf.Axis(0, 1, 96, periodic=True), wgf.Axis(0, 1, 8))
+    sides = wgf.Density.uniform(wgf.Mesh(**dict(zip(area.names, sides))))
+    G = wgf.Risk(area, wgf.Squared(np.linspace(-1, 1, area.size))) + wgf.L1(0.1, area.names[0])
+    yield "growth of two copies", wgf.FisherRao(G), sides, 0.01, wgf.GrowthSplitting()
+    G = features + wgf.Potential(waves)
+    linear = wgf.FisherRao(wgf.Potential(waves), growth=0.3)
+    whole = wgf.FisherRao(G, growth=0.5)
+    both = wgf.FisherRao(G + wgf.Risk(wgf.Features(np.sin), wgf.Squared([0.1, 0.1])), growth=0.5)
+    first = wgf.GrowthSplitting(order=1)
+    yield "growth of order 1", whole, bump, 0.05, first
+    yield "growth of two risks", both, bump, 0.05, wgf.GrowthSplitting()
+    yield "linear growth", linear, bump, 0.05, wgf.GrowthSplitting()
+    yield "growth without transport", wgf.FisherRao(G, 1.0, 0.0), bump, 0.3, first
+    yield "implicit growth", whole, bump, 0.1, wgf.GrowthSplitting(0.04, implicit=True)
     yield "conic", wgf.FisherRao(F), copies.sample(600, 0), 0.02, wgf.Conic()
 
 
@@ -119,8 +135,9 @@ def solve_all():
 
 # runs that are interrupted and continued
 CONTINUED = (
-    *("order 2", "implicit", "kinetic walls None", "growth", "forward-backward", "runge-kutta"),
-    *("langevin", "sgd", "baoab", "heavy ball", "conic"),
+    *("order 2", "implicit", "kinetic walls None", "growth", "growth of two copies"),
+    *("growth of order 1", "implicit growth", "forward-backward", "runge-kutta", "langevin"),
+    *("sgd", "baoab", "heavy ball", "conic"),
 )
 
 

@@ -133,13 +133,17 @@ class Serial:
         """Return the bounds of a sequence of which this rank owns `count` entries."""
         return np.array([0, count])
 
-    def accumulate(self, result, add):
-        """Sum vectors in the order of the ranks; the sum is left in `result` on the last rank.
+    def accumulate(self, result, add, width=None):
+        """Sum arrays in the order of the ranks; the sum is left in `result` on the last rank.
 
-        ``add(chunk)`` adds the own contribution to ``result[chunk]``.
+        ``add(chunk)`` adds the own contribution to ``result[chunk]``, `width` entries at once.
         """
         result[:] = 0.0
-        add(slice(0, len(result)))
+        for start in range(0, len(result), width or max(1, len(result))):
+            add(slice(start, min(start + (width or len(result)), len(result))))
+
+    def from_last(self, result):
+        """Copy `result` of the last rank to all."""
 
     def exchange(self, bounds, wanted):
         """Return an `Exchange` of a divided array; see there."""
@@ -259,9 +263,12 @@ class Ranks(Serial):
     def bounds_of(self, count):
         return np.cumsum([0, *self.communicator.allgather(int(count))])
 
-    def accumulate(self, result, add):
+    def from_last(self, result):
+        self._broadcast(result, self.size - 1)
+
+    def accumulate(self, result, add, width=None):
         requests = []
-        width = max(CHUNK, -(-len(result) // CHUNKS))
+        width = width or max(CHUNK, -(-len(result) // CHUNKS))
         for start in range(0, len(result), width):
             chunk = slice(start, min(start + width, len(result)))
             if self.rank > 0:

@@ -183,3 +183,30 @@ def test_refusals():
         wgf.FisherRao(functional, growth=0, transport=0)
     with pytest.raises(wgf.InputError, match="growth: -1"):
         wgf.FisherRao(functional, growth=-1)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_numbers_that_overflow_are_told(implicit):
+    """Features whose squares are no numbers: the run ends with the step, not with NaN."""
+    huge = wgf.Features(lambda p: np.full((len(p), 1), 1e160))
+    mesh = wgf.Mesh(x=wgf.Axis(0, 1, 8))
+    flow = wgf.FisherRao(wgf.Risk(huge, wgf.Squared([1.0])))
+    method = wgf.GrowthSplitting(step=0.1, implicit=implicit)
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(wgf.NumericalError, match="objective: inf at t=0 with dt=0, check the"),
+    ):
+        method.prepare(flow, wgf.Density.uniform(mesh)).advance(0.1)
+
+
+@pytest.mark.parametrize("growth", [0.0, 1.0])
+def test_nan_during_a_run_is_an_error(growth):
+    """Features that overflow on the right: no mass is there at the start, but it comes."""
+    features = wgf.Features(lambda p: np.where(p > 2.0, np.nan, -p))
+    functional = wgf.Risk(features, wgf.Squared([-9.0], weights=1.0))
+    mesh = wgf.Mesh(x=wgf.Axis(0, 4, 41))
+    values = np.zeros(41)
+    values[3] = 1.0
+    flow = wgf.FisherRao(functional, growth=growth)
+    with pytest.raises(wgf.NumericalError, match="nan at t=.* with dt=.*, check the features"):
+        wgf.solve(flow, wgf.Density(mesh, values), until=1.0, method=wgf.GrowthSplitting())

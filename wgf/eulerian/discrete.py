@@ -18,6 +18,8 @@ from wgf.parallel import split
 FEATURE_BYTES = 2 << 30
 OUTPUT_BLOCKS = 256
 COMPRESSION = 1e-13
+# ranks share the feature matrix by so many rows at least
+ROWS_TOGETHER = 16
 
 
 class FeatureOperator:
@@ -70,12 +72,6 @@ class FeatureOperator:
                 )
         return matrix
 
-    def dense(self):
-        """Return the feature matrix of the rest cells, shape ``(rows, n)``."""
-        if self.matrix is None:
-            return self._rows(0, self.rows)
-        return self.matrix if self.mix is None else self.matrix @ self.mix
-
     def _blocks(self):
         """Yield ``(start, stop, matrix)``: everything at once if stored."""
         for start, stop in self._edges():
@@ -89,18 +85,22 @@ class FeatureOperator:
         starts = range(0, self.rows, step)
         return [(start, min(start + step, self.rows)) for start in starts]
 
-    def _held(self, share):
+    def held(self, share):
+        """Return the rows of a share: of the basis if there is one, of the matrix if not."""
         return self._rows(share.low, share.high) if self.matrix is None else self.matrix
 
-    def _moments(self, values):
-        """Return the own numbers that the rows of the matrix are multiplied with."""
+    def moments_of(self, values, amplitude):
+        """Return the own numbers that the rows of the matrix are multiplied with.
+
+        `amplitude` is that of the operator or a function of it.
+        """
         slab, rest = self.slab, self.rows
         if not self.features.amplitude:
             return values[slab.own]
 
         def add(chunk):
             kernels.add_amplitude_moments(
-                values, self.amplitude, rest, self.moments[chunk], chunk.start,
+                values, amplitude, rest, self.moments[chunk], chunk.start,
                 slab.own.start, slab.own.stop,
             )  # fmt: skip
 
@@ -110,13 +110,13 @@ class FeatureOperator:
 
     def output(self, values):
         """Return ``∫ phi dmu`` of the flat cell averages `values`, shape ``(n,)``."""
-        moments = self._moments(values)
+        moments = self.moments_of(values, self.amplitude)
         columns = self.features.size if self.rank is None else self.rank
         result = np.zeros(columns)
         for share in self.shares:
             partials = np.empty((share.count, columns))
             kernels.features_output(
-                self._held(share), share.moments.fetch(moments), partials, share.width
+                self.held(share), share.moments.fetch(moments), partials, share.width
             )
             result += self.slab.ranks.column_sums(partials, share.blocks)
         if self.rank is not None:
@@ -133,7 +133,7 @@ class FeatureOperator:
         result = np.empty(size)
         for share in self.shares:
             own = np.empty(share.high - share.low)
-            kernels.features_variation(self._held(share), residual, own)
+            kernels.features_variation(self.held(share), residual, own)
             share.variation.fill(own, result)
         return result
 
@@ -146,7 +146,8 @@ class _Share:
         ranks = slab.ranks
         blocks = min(OUTPUT_BLOCKS, stop - start)
         self.width = -(-(stop - start) // blocks)
-        self.blocks = split(blocks, 1, ranks.size)
+        self.pack = -(-ROWS_TOGETHER // self.width)
+        self.blocks = split(blocks, self.pack, ranks.size)
         self.count = int(self.blocks[ranks.rank + 1] - self.blocks[ranks.rank])
         bounds = [min(start + int(block) * self.width, stop) for block in self.blocks]
         self.low, self.high = bounds[ranks.rank], bounds[ranks.rank + 1]

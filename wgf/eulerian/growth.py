@@ -1,12 +1,11 @@
 """Wasserstein-Fisher-Rao on a mesh: upwind transport and an implicit, exact-sign growth step."""
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
-from wgf import checks
-from wgf.eulerian import kernels
+from wgf import checks, parallel
 from wgf.eulerian.explicit import ROUND_OFF, SMALLEST_STEP, ExplicitStepper, FiniteVolume
-from wgf.eulerian.implicit import discrete_residual, sweeps_of
+from wgf.eulerian.growth_equation import GrowthEquation
+from wgf.eulerian.implicit import sweeps_of
 from wgf.eulerian.slab import Slab
 from wgf.flows import FisherRao
 from wgf.measure import Density
@@ -65,17 +64,20 @@ class GrowthStepper(ExplicitStepper):
         self.equation = None
         super().__init__(method.transport, flow, start)
         if self.discrete.operators:
-            self.equation = _GrowthEquation(self.discrete)
+            self.equation = GrowthEquation(self.discrete)
         self.dissipation = self.row["dissipation"] + self._growth_loss()
         self.row["dissipation"] = self.dissipation
 
     def _slab(self, flow):
-        # products with the features are made for the whole mesh at once, so on every rank
-        return Slab(self.mesh)
+        ranks, whole_planes = parallel.world(), self.splitting.implicit
+        # two copies on a line are one block: all ranks then do all of its little work
+        few = ranks.size > Slab.most(self.mesh, whole_planes)
+        return Slab(self.mesh, None if few else ranks, whole_planes)
 
     def _growth_loss(self):
         """Return ``4 growth ∫ J'^2 dnu`` of the current state."""
-        share = float(np.sum(self.values * self.potential**2)) * self.mesh.cell_volume
+        own = self.slab.own
+        share = self.slab.sum(self.values[own] * self.potential[own] ** 2) * self.mesh.cell_volume
         return 4 * self.flow.growth * share
 
     def _state(self):
@@ -110,9 +112,11 @@ class GrowthStepper(ExplicitStepper):
         Raises
         ------
         NumericalError
-            If the growth equation cannot be solved or the step shrinks to nothing.
+            If the functional is not finite, the growth equation cannot be solved, or the step
+            shrinks to nothing.
         """
         before, state, rejected = self.row, self._state(), 0
+        self._check(0.0, objective=before["objective"], dissipation=self.dissipation)
         dt = min(limit, self._limit())
         begin = self.dissipation
         while True:
@@ -128,10 +132,20 @@ class GrowthStepper(ExplicitStepper):
             dt *= 0.5
         self.time = state[4] + dt
         loss = self._transport_loss() + self._growth_loss()
+        self._check(dt, dissipation=loss)
         mass, parts = self.discrete.parts(self.values, self.outputs)
         self.dissipation = loss
         self.row = self._make_row(dt, mass, parts, 0.5 * (begin + loss), rejected)
         return self.row
+
+    def _check(self, dt, **values):
+        """Raise `NumericalError` for a value that is not finite."""
+        for name, value in values.items():
+            if not np.isfinite(value):
+                raise checks.NumericalError(
+                    f"{name}: {value} at t={self.time:g} with dt={dt:g}, check the features and "
+                    "potentials for overflow"
+                )
 
     def _transport_loss(self):
         if self.flow.transport == 0:
@@ -149,8 +163,9 @@ class GrowthStepper(ExplicitStepper):
         if moving and not (self._move(dt) and self._grow(share)):
             return False
         parts = self.discrete.parts(self.values, self.outputs)[1]
-        scale = sum(abs(part) for part in parts.values())
-        return sum(parts.values()) <= before["objective"] + ROUND_OFF * scale
+        scale, objective = sum(abs(part) for part in parts.values()), sum(parts.values())
+        self._check(dt, objective=objective)
+        return objective <= before["objective"] + ROUND_OFF * scale
 
     def _move(self, dt):
         """Do the transport over `dt` in place; return whether the step was accepted."""
@@ -170,18 +185,19 @@ class GrowthStepper(ExplicitStepper):
         rate = 4 * self.flow.growth * time
         if rate == 0:
             return True
-        linear = np.empty_like(self.potential)
-        self._linear_potential(linear)
         if self.equation is None:
-            self.values *= np.exp(-rate * linear)
+            # the first variation is that of the linear terms alone
+            self.values *= np.exp(-rate * self.potential)
         while self.equation is not None and rate > 0:
             # F decays in every part of the growth, however long; parts in which no mass grows by
             # more than a factor of e^2 keep Newton's method quick
+            lowest = -self.slab.ranks.largest(-self.potential.min())
+            self._check(time, **{"first variation": lowest})
             falling = -self.potential[self.values > 0].min(initial=0.0)
-            part = min(rate, 2.0 / max(falling, 1e-300))
+            part = min(rate, 2.0 / max(self.slab.ranks.largest(falling), 1e-300))
             exponent = None
             while exponent is None:
-                exponent = self.equation.solve(self.outputs, self.values, linear, part)
+                exponent = self.equation.solve(self.outputs, self.values, part)
                 part = part if exponent is not None else 0.25 * part
                 if not part > 1e-12 * rate:
                     return False
@@ -191,19 +207,8 @@ class GrowthStepper(ExplicitStepper):
             rate = rate - part if part < rate else 0.0
         self.outputs = self.discrete.outputs(self.values)
         self.discrete.first_variation(self.outputs, self.potential)
-        return bool(np.isfinite(self.values).all())
-
-    def _linear_potential(self, result):
-        """Fill `result` with the potential of the linear terms at the cell centres."""
-        discrete = self.discrete
-        kernels.first_variation(
-            result,
-            np.zeros(discrete.rows),
-            np.zeros(discrete.shape[3]),
-            discrete.profile_sum,
-            discrete.given_sum,
-            discrete.shape,
-        )
+        lost = float(not np.isfinite(self.values[self.slab.own]).all())
+        return self.slab.ranks.largest(lost) == 0
 
     def restart(self):
         return {**super().restart(), "dissipation": self.dissipation}
@@ -216,9 +221,11 @@ class GrowthStepper(ExplicitStepper):
 class ImplicitGrowthStepper(GrowthStepper):
     """One run of `GrowthSplitting` with implicit transport."""
 
-    def __init__(self, method, flow, start):
-        super().__init__(method, flow, start)
-        self.sweeps = sweeps_of(self.discrete, flow.mobilities(start.names))
+    def _transport(self, density, potential, base, result, dt, keep):
+        """Return the dissipation of the current state: nothing moves here."""
+        if not hasattr(self, "sweeps"):
+            self.sweeps = sweeps_of(self.discrete, self.flow.mobilities(self.mesh.names))
+        return float(sum(sweep.dissipation(density, self.outputs) for sweep in self.sweeps)), 0.0
 
     def _limit(self):
         # the outflow bounds nothing here
@@ -244,91 +251,3 @@ class ImplicitGrowthStepper(GrowthStepper):
             part *= 2.0
         self.discrete.first_variation(self.outputs, self.potential)
         return True
-
-
-class _GrowthEquation:
-    """The exponent ``-rate J*`` of a growth step.
-
-    The change ``d`` of the model outputs, one after the other in one vector, solves
-    ``d = ∫ phi (exp(-rate J*) - 1) dnu`` with ``J* = V + <g(s, s + d), phi>`` and ``g`` the
-    discrete gradient of the losses, by Newton's method.
-    """
-
-    def __init__(self, discrete):
-        operators = discrete.operators
-        self.risks = discrete.functional.risks
-        self.volume = discrete.mesh.cell_volume
-        self.ends = np.cumsum([operator.features.size for operator in operators])[:-1]
-        matrices = [operator.dense() for operator in operators]
-        self.amplitude = operators[0].amplitude
-        if any(len(operator.amplitude) != len(self.amplitude) for operator in operators):
-            # features with and without an amplitude: all are written for every cell
-            matrices = [
-                np.multiply.outer(operator.amplitude, matrix).reshape(-1, matrix.shape[1])
-                for operator, matrix in zip(operators, matrices)
-            ]
-            self.amplitude = np.ones(1)
-        self.matrix = np.hstack(matrices)
-        targets = [(risk.loss.target, risk.scale) for risk in self.risks]
-        sizes = [np.linalg.norm(target) / scale for target, scale in targets if target is not None]
-        self.target_size = sum(sizes)
-        self.largest = np.abs(self.matrix).max()
-
-    def potential(self, d):
-        """Return ``J*`` on the cells for a change ``d`` of the outputs."""
-        s = np.split(self.output, self.ends)
-        ends = np.split(self.output + d, self.ends)
-        gradient = np.concatenate([discrete_residual(*each) for each in zip(self.risks, s, ends)])
-        return self.linear + np.multiply.outer(self.amplitude, self.matrix @ gradient)
-
-    def curvature(self, d):
-        """Return half the curvature of the losses in the middle."""
-        middle = np.split(self.output + 0.5 * d, self.ends)
-        found = [r.loss.curvature(r.scale * s) for r, s in zip(self.risks, middle)]
-        return 0.5 * np.concatenate(found)
-
-    def evaluate(self, d, rate):
-        """Return the exponent and the change of the outputs that it makes."""
-        # a trial of the line search may overshoot: bounded, it is merely rejected
-        exponent = np.minimum(-rate * self.potential(d), 300.0)
-        change = self.amplitude @ (self.copies * np.expm1(exponent))
-        return exponent, self.volume * (change @ self.matrix)
-
-    def solve(self, outputs, values, linear, rate, tolerance=1e-13, most=60):
-        """Return the exponent on the cells, None without convergence.
-
-        The Jacobian is ``1 + rate A D`` with ``A = ∫ phi phi^T exp(-rate J*) dnu`` and ``D`` half
-        the curvature of the losses.
-        """
-        self.output = s = np.concatenate(outputs)
-        self.copies = values.reshape(len(self.amplitude), -1)
-        self.linear = linear.reshape(self.copies.shape)
-        d = np.zeros_like(s)
-        exponent, target = self.evaluate(d, rate)
-        error = np.linalg.norm(target - d)
-        # an output is known to the round-off of the sum that makes it, and matters beside the data
-        floor = self.target_size + self.volume * self.copies.sum() * self.largest + 1e-300
-        for _ in range(most):
-            size = np.linalg.norm(s) + np.linalg.norm(d) + floor
-            if error <= tolerance * size:
-                return exponent.ravel()
-            weight = self.volume * (self.amplitude**2 @ (self.copies * np.exp(exponent)))
-            gram = self.matrix.T @ (weight[:, None] * self.matrix)
-            root = np.sqrt(rate * self.curvature(d))
-            # symmetric form of the Jacobian, positive definite however long the step
-            factor = cho_factor(np.eye(len(s)) + root[:, None] * gram * root)
-            residual = target - d
-            move = residual - gram @ (root * cho_solve(factor, root * residual))
-            damping = 1.0
-            while True:
-                trial = d + damping * move
-                trial_exponent, trial_target = self.evaluate(trial, rate)
-                trial_error = np.linalg.norm(trial_target - trial)
-                if trial_error < error or damping < 1e-8:
-                    break
-                damping *= 0.5
-            if not trial_error < error:
-                # round-off stalls the residual a little above the tolerance
-                return exponent.ravel() if error <= 1e-10 * size else None
-            d, exponent, target, error = trial, trial_exponent, trial_target, trial_error
-        return None

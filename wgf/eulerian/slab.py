@@ -57,21 +57,17 @@ class Slab:
         periodic = (False,) * missing + tuple(bool(p) for p in mesh.periodic)
         self.axis, n = missing, shape[3]
         rows = mesh.cells // n
-        self.depth, block = DEPTH, kernels.ROWS_PER_BLOCK
-        if whole_planes:
-            self.depth, block = 0, max(1, rows // mesh.shape[0])
-        # a wall looks at the plane beside it
-        if whole_planes and ranks.size > max(1, mesh.shape[0] // 2):
+        self.depth = 0 if whole_planes else DEPTH
+        block, most = _block(mesh, whole_planes), self.most(mesh, whole_planes)
+        if ranks.size > most and whole_planes and mesh.dimension > 1:
             raise checks.InputError(
                 f"mpi: {ranks.size} ranks for {mesh.shape[0]} planes of cells along "
-                f"{mesh.names[0]}, two a rank at least: start at most "
-                f"{max(1, mesh.shape[0] // 2)} or refine that axis"
+                f"{mesh.names[0]}, two a rank at least: start at most {most} or refine that axis"
             )
-        blocks = -(-rows // block)
-        if ranks.size > blocks:
+        if ranks.size > most:
             raise checks.InputError(
-                f"mpi: {ranks.size} ranks for {blocks} blocks of {block} rows of cells "
-                f"({' × '.join(map(str, mesh.shape))}), start at most {blocks} or refine the mesh"
+                f"mpi: {ranks.size} ranks for {most} blocks of {block} rows of cells "
+                f"({' × '.join(map(str, mesh.shape))}), start at most {most} or refine the mesh"
             )
         self.rows = parallel.split(rows, block, ranks.size)
         self.blocks = -(-self.rows // kernels.ROWS_PER_BLOCK)
@@ -92,6 +88,13 @@ class Slab:
         # the own cells lie where they belong
         beside = [[piece for piece in self._wanted(r) if not piece[3]] for r in range(ranks.size)]
         self.beside = ranks.exchange(self.cells, [[piece[:3] for piece in p] for p in beside])
+
+    @staticmethod
+    def most(mesh, whole_planes=False):
+        """Return the largest number of ranks that can share a mesh."""
+        blocks = -(-(mesh.cells // mesh.shape[-1]) // _block(mesh, whole_planes))
+        # a wall looks at the plane beside it
+        return max(1, min(blocks, mesh.shape[0] // 2)) if whole_planes else blocks
 
     def _planes(self, rank, depth=None):
         """Return the planes that a rank holds, below 0 and above `count` those of a period.
@@ -211,6 +214,13 @@ class Slab:
     def sum(self, own):
         """Return the sum over all cells, given the numbers at the own ones."""
         return self.ranks.sums((own, self.cells))[0]
+
+
+def _block(mesh, whole_planes):
+    """Return the rows of cells that stay together on a rank."""
+    if whole_planes:
+        return max(1, mesh.cells // mesh.shape[-1] // mesh.shape[0])
+    return kernels.ROWS_PER_BLOCK
 
 
 class SlabStepper:
