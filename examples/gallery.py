@@ -1,4 +1,4 @@
-"""All pictures of the README and of docs/gallery.md, made again.
+"""All pictures of the README and of docs, made again.
 
     python examples/gallery.py docs
     python examples/gallery.py docs --only spikes limit
@@ -9,17 +9,21 @@ of them together take about ten minutes, and momentum as much again.
 
 import argparse
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 import wgf
 from wgf import plot, runner
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SMALL = 75
+SMALL = 100
 
 
 def solved(script, sides=("mesh", "particles"), **values):
@@ -97,6 +101,35 @@ def momentum(folder):
     drawn_by("momentum", folder / "momentum.png")
 
 
+def speed(folder):
+    """The table of times in docs/speed.md, drawn: the numbers there are measured with wgf bench."""
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (.+?) \| ([12]) \| (.+?) \| (.+?) \| (.+?) – (.+?) \| wgf \|", text, re.M
+    )
+    with matplotlib.rc_context(plot.STYLE):
+        figure = Figure(figsize=(9.6, 3.2))
+        meshes, names = (list(dict.fromkeys(row[i] for row in rows)) for i in (0, 2))
+        for ax, order in zip(figure.subplots(1, 2, sharey=True), "12"):
+            for number, (name, colour, marker) in enumerate(zip(names, plot.COLOURS, "osD^vP")):
+                found = [row for row in rows if row[1:3] == (order, name)]
+                middle, low, high = (np.array([row[i] for row in found], float) for i in (3, 4, 5))
+                at = [
+                    meshes.index(row[0]) + 0.15 * (number - (len(names) - 1) / 2) for row in found
+                ]
+                around = (middle - low, high - middle)
+                ax.errorbar(at, middle, around, fmt=marker, ms=5, lw=1, color=colour, label=name)
+            ax.axhline(1, color="0.4", lw=0.8)
+            ax.set(yscale="log", xlim=(-0.5, len(meshes) - 0.5), title=f"order {order}")
+            ax.set_xticks(range(len(meshes)), meshes)
+            ticks = [1, 2, 5, 10, 20]
+            ax.set_yticks(ticks, map(str, ticks))
+            ax.set_yticks([], minor=True)
+        figure.axes[0].set_ylabel("time of a step / that of wgf")
+        figure.axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        save(figure, folder / "speed.png", 110)
+
+
 def drawn_by(example, path, width=1215):
     """Keep the picture that an example draws itself."""
     with tempfile.TemporaryDirectory() as work:
@@ -121,7 +154,7 @@ def shrink(source, path, width=None):
 
 
 PICTURES = {
-    call.__name__: call for call in (ecg, spikes, relu, wdbc, study, limit, paths, momentum)
+    call.__name__: call for call in (ecg, spikes, relu, wdbc, study, limit, paths, momentum, speed)
 }
 
 

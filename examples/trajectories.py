@@ -134,7 +134,9 @@ def figure_of_relu(script, runs):
             ax.plot(*arms[:, i].T, color=colour, lw=0.6, alpha=0.5)
             ax.plot(*arms[-1, i], color=colour, marker="o", ms=3)
         value = run.diagnostics["objective"][-1]
-        ax.set(title=f"m = {count}, F = {value:.1g}", xlabel="|a| w1", xlim=(-3, 3), ylim=(-3, 3))
+        ax.set(
+            title=f"m = {count}, F = {value:.1g}", xlabel="|a| w1", xlim=(-3, 3.4), ylim=(-2, 3.4)
+        )
         ax.set_aspect("equal")
     ax = figure.axes[0]
     ax.set_ylabel("|a| w2")

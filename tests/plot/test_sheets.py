@@ -117,6 +117,11 @@ def test_time_is_logarithmic_where_snapshots_are():
     assert not log_spaced(np.linspace(0, 100, 101))
     assert not log_spaced([0.0, 1.0])
     assert panel_times(np.linspace(0, 10, 101)).tolist() == [0, 0.1, 1, 10]
+    times = np.linspace(0, 10, 101)
+    # a straight fall has done a fifth at 2 and seven tenths at 7
+    assert panel_times(times, (times, 3 - 0.1 * times)).tolist() == [0, 2, 7, 10]
+    # what never falls is shown on a log scale
+    assert panel_times(times, (times, times)).tolist() == [0, 0.1, 1, 10]
     density, _, _ = runs(2, at=np.geomspace(1e-3, 1, 9))
     figure = plot.run(density)
     scales = {ax.get_xlabel(): ax.get_xscale() for ax in figure.axes}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from wgf.measure import Density
-from wgf.plot.style import COLOURS, time_axis
+from wgf.plot.style import COLOURS, legend_above, time_axis
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -18,7 +18,7 @@ def objectives(ax, pairs):
     if values.min() > 0 and values.max() > 20 * values.min():
         ax.set_yscale("log")
     ax.set_ylabel("objective F")
-    ax.legend()
+    legend_above(ax)
 
 
 def parts(ax, solution):
@@ -34,7 +34,7 @@ def parts(ax, solution):
         ax.plot(columns["t"], columns[name], "--", color=colour, label=name)
     time_axis(ax, solution)
     ax.set_ylabel("objective and parts")
-    ax.legend()
+    legend_above(ax)
 
 
 def budget(ax, solution):
@@ -52,10 +52,10 @@ def budget(ax, solution):
     time_axis(ax, solution)
     ax.set_ylabel("energy lost")
     rate = ax.twinx()
-    # the rate may be noisy: behind the energies and their legend
+    # the rate may be noisy: behind the energies
     rate.set_zorder(ax.get_zorder() - 1)
     ax.patch.set_visible(False)
-    ax.legend(loc="center right", frameon=True, edgecolor="none", framealpha=0.8)
+    legend_above(ax)
     rate.spines["right"].set_visible(True)
     rate.plot(t[positive], columns["dissipation"][positive], lw=0.8, color="0.6")
     if positive.any():
@@ -77,13 +77,13 @@ def distances(ax, table):
             "o-",
             ms=3,
             color=colour,
-            label=name.split("_", 1)[1],
+            label=f"along {name.split('_', 1)[1]}",
         )
     time_axis(ax, SimpleNamespace(times=table["t"]))
     if any((table[name] > 0).any() for name in shown):
         ax.set_yscale("log")
-    ax.set_ylabel("flat norm of the difference" if flat else "W1 of the marginals")
-    ax.legend(title="along" if flat else "along (axis units)")
+    ax.set_ylabel("flat norm of the difference" if flat else "W1 of the marginals (axis units)")
+    legend_above(ax)
 
 
 def fit(ax, pairs):
@@ -108,7 +108,7 @@ def fit(ax, pairs):
         ax.plot(x, solution.outputs[-1][order], style, lw=1.2, color=colour, label=label)
     ax.set_xlabel("sample" if first.abscissa is None else "abscissa of the data")
     ax.set_ylabel("model output at the end")
-    ax.legend()
+    legend_above(ax)
 
 
 def classes(ax, pairs, labels):
@@ -123,7 +123,7 @@ def classes(ax, pairs, labels):
     ax.axvline(0, color="0.6", lw=0.8)
     ax.set_xlabel("model output at the end")
     ax.set_ylabel("samples")
-    ax.legend()
+    legend_above(ax)
 
 
 def quantiles(measure, i):
@@ -153,8 +153,6 @@ def fans(axes, solution, names):
         time_axis(ax, solution)
         ax.set_ylabel(name)
         ax.label_outer()
-    axes[0].set_title("where the mass is")
-    # room for the legend above the curves
-    low, high = axes[0].get_ylim()
-    axes[0].set_ylim(low, high + 0.25 * (high - low))
-    axes[0].legend(ncols=3, loc="upper left", fontsize=7)
+    # the title is above the legend
+    axes[0].set_title("where the mass is", pad=18)
+    legend_above(axes[0])

@@ -34,7 +34,8 @@ def run(solution, path=None, functional=None):
         # the first variation is a function of the positions alone
         functional = None
     pairs = [(kind(solution), solution)]
-    shown = panel_times(solution.times)
+    columns = solution.diagnostics
+    shown = panel_times(solution.times, (columns["t"], columns["objective"]))
 
     def lower(axes):
         histories.parts(axes[0], solution)
@@ -66,7 +67,8 @@ def comparison(a, b, labels, table, path=None):
     matplotlib.figure.Figure
     """
     pairs = [(labels[0], a), (labels[1], b)]
-    shown = panel_times(table["t"])
+    columns = a.diagnostics
+    shown = panel_times(table["t"], (columns["t"], columns["objective"]))
 
     def lower(axes):
         histories.objectives(axes[0], pairs)

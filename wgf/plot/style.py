@@ -45,14 +45,31 @@ def planes(names):
     return list(itertools.combinations(range(len(names)), 2))[:3]
 
 
-def panel_times(times, panels=4):
-    """Return up to four of the times: the first, the last, and two in between on a log scale."""
+def panel_times(times, fall=None):
+    """Return up to four of the times: the first, the last, and two in between.
+
+    Parameters
+    ----------
+    times : array of shape (n,)
+    fall : (array, array), optional
+        Times and objectives. Those in between are then where a fifth and seven tenths of the fall
+        are done, and on a log scale where nothing falls.
+    """
     times = np.asarray(times)
-    if len(times) <= panels:
+    if len(times) <= 4:
         return times
-    wanted = np.geomspace(max(times[1], times[-1] * 1e-3), times[-1], panels - 1)
-    index = {0, *(int(np.argmin(np.abs(times - t))) for t in wanted)}
-    return times[sorted(index)]
+    wanted = np.geomspace(max(times[1], times[-1] * 1e-3), times[-1], 3)[:-1]
+    if fall is not None:
+        t, values = (np.asarray(column) for column in fall)
+        lowest = np.minimum.accumulate(values)
+        if lowest[-1] < values[0]:
+            levels = values[0] - np.array([0.2, 0.7]) * (values[0] - lowest[-1])
+            wanted = [t[np.argmax(lowest <= level)] for level in levels]
+    # two in between even where the snapshots are far apart
+    first, second = (1 + int(np.argmin(np.abs(times[1:-1] - t))) for t in wanted)
+    if first == second:
+        first, second = (first, first + 1) if first < len(times) - 2 else (first - 1, first)
+    return times[[0, first, second, -1]]
 
 
 def log_spaced(times):
@@ -72,3 +89,20 @@ def time_axis(ax, solution, times=None):
         positive = np.asarray(snapshots)[np.asarray(snapshots) > 0]
         ax.set_xlim(left=0.5 * positive[0])
     ax.set_xlabel("time t")
+
+
+def legend_above(ax, **options):
+    """Put the legend between the panel and its title, where no curve runs."""
+    count = len(ax.get_legend_handles_labels()[1])
+    ax.legend(
+        **{
+            "loc": "lower left",
+            "bbox_to_anchor": (0.0, 1.0),
+            "ncols": 2 if count in (2, 4) else 3,
+            "borderaxespad": 0.2,
+            "columnspacing": 1.2,
+            "handlelength": 1.6,
+            "fontsize": 8,
+            **options,
+        }
+    )
