@@ -241,7 +241,7 @@ def test_a_signal_ends_the_run_after_its_step(trouble, capsys, name, code):
     )
     assert wgf_run("--out", "out", "--method", "particles", script=script) == code
     message = error_line(capsys)
-    assert "stopped at t=" in message
+    assert "stopped at t=" in message and "wgf resume" in message
     run = wgf.open_run("out")
     assert run.status == "stopped"
     assert f"t={run.times[-1]:g} " in message
@@ -287,6 +287,11 @@ def test_inspect_compare_and_plot_read_stored_runs(folder, capsys):
     text = capsys.readouterr().out
     assert text.splitlines()[-1] == "c.png"
     assert text[: text.rindex("\nwhole measures at t = 0.2: W1 0.")].strip() in printed
+    # one directory that holds both sides is the two of them
+    assert cli.status(argv=["compare", "out"]) == 0
+    assert capsys.readouterr().out.strip() in text
+    assert cli.status(argv=["compare", "out/mesh"]) == 2
+    assert "give two runs" in error_line(capsys)
     assert cli.status(argv=["plot", "out/mesh"]) == 0
     assert cli.status(argv=["plot", "out/particles", "--out", "p.png"]) == 0
     assert capsys.readouterr().out.splitlines() == ["out/mesh/figure.png", "p.png"]

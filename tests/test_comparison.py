@@ -31,7 +31,7 @@ def pair(dimension):
     return a, b
 
 
-def test_table():
+def test_table(monkeypatch):
     a, b = pair(2)
     comparison = wgf.compare(a, b)
     table = comparison.table
@@ -47,6 +47,10 @@ def test_table():
     lines = str(comparison).split("\n")
     assert len(lines) == 5 and "F density" in lines[0] and "W1(x1)" in lines[0]
     assert len({len(line) for line in lines[:4]}) == 1
+    monkeypatch.setattr(wgf.comparison, "ROWS", 2)
+    lines = str(comparison).split("\n")
+    assert [line.split()[0] for line in lines[1:3]] == ["0", "2"]
+    assert lines[-1].startswith("2 of 3 times")
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])

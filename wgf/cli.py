@@ -152,9 +152,12 @@ def _commands():
         description="Compare two stored runs over time, or several with the first one: a "
         "convergence study at the last time that all share.",
     )
-    two.add_argument("a", help="directory of a run; of the reference, if there are several others")
-    two.add_argument("b", help="directory of another run")
-    two.add_argument("more", nargs="*", help="directories of more runs")
+    two.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="directories of two runs, or one that holds both sides; of a reference and several",
+    )
     two.add_argument("--plot", metavar="FILE", help="draw the comparison into this file")
     two.add_argument("--data", metavar="FILE", help="write the tables to this .csv or .h5 file")
 
@@ -305,7 +308,7 @@ def _compare(chosen):
         from wgf.plot.files import check
 
         check(chosen.plot)
-    comparison = compare(*(_open(path) for path in (chosen.a, chosen.b, *chosen.more)))
+    comparison = compare(*map(_open, _pair(chosen.runs)))
     print(comparison)
     if isinstance(comparison, Comparison):
         ending = sentence(comparison.at_end(), comparison.table["t"][-1])
@@ -316,6 +319,19 @@ def _compare(chosen):
     if chosen.plot:
         runner.draw(comparison, chosen.plot)
         print(f"\n{chosen.plot}")
+
+
+def _pair(paths):
+    """Return the runs to compare, of a single directory the two sides in it."""
+    if len(paths) > 1:
+        return paths
+    sides = [pathlib.Path(paths[0]) / side for side in runner.SIDES["both"]]
+    if not all(side.is_dir() for side in sides):
+        raise checks.InputError(
+            f"compare: {paths[0]} holds no {sides[0].name} and {sides[1].name} beside each other, "
+            "give two runs"
+        )
+    return sides
 
 
 def _inspect(chosen):

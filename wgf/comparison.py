@@ -8,6 +8,8 @@ from wgf.measure import Density
 from wgf.signed import flat_distance, is_signed, is_unbalanced
 from wgf.solution import in_phase_space
 
+# a printed table has at most so many rows
+ROWS = 21
 FORMS = {"t": "{:.4g}", "objective_a": "{:.6f}", "objective_b": "{:.6f}"}
 
 
@@ -150,6 +152,8 @@ class Comparison:
         heads["objective_gap"] = "difference"
         heads["output_rms"] = "output rms"
         heads.update(mass_a=f"mass {first}", mass_b=f"mass {second}")
+        total = len(self.table["t"])
+        rows = np.unique(np.linspace(0, total - 1, ROWS).astype(int)) if total else slice(None)
         columns = []
         for name, values in self.table.items():
             if name in ("mass_a", "mass_b") and not self.unbalanced:
@@ -158,7 +162,7 @@ class Comparison:
                 *name.replace("w", "W", name[0] == "w").split("_", 1)
             )
             form = FORMS.get(name, "{:.2e}")
-            cells = [form.format(value) for value in values]
+            cells = [form.format(value) for value in values[rows]]
             width = max(len(head), *map(len, cells))
             columns.append([head.rjust(width), *(cell.rjust(width) for cell in cells)])
         lines = ["  ".join(row) for row in zip(*columns)]
@@ -168,6 +172,8 @@ class Comparison:
         lines.append(
             f"F: objective; difference: relative; output rms: of the model outputs; {distances}"
         )
+        if total > ROWS:
+            lines.append(f"{len(rows)} of {total} times, the table itself (--data FILE) has all")
         return "\n".join(lines)
 
 

@@ -408,7 +408,8 @@ def _solve(system, side, start, method, save, settings, signals, remember):
         raise Stopped(
             number,
             f"{side}: stopped at t={solution.times[-1]:g} of {system.until:g}, "
-            f"last snapshot {_last_snapshot(save)}",
+            f"last snapshot {_last_snapshot(save)}, go on with "
+            f"'wgf resume {settings.out} SCRIPT'",
         )
     return solution
 
