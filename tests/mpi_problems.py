@@ -34,6 +34,10 @@ def waves(points):
     return np.cos(np.pi * points[:, 0] / 2) + points[:, 1] ** 2
 
 
+def bell(points):
+    return np.exp(-np.sum(points**2, axis=1))
+
+
 def problems():
     """Yield ``(name, flow, start, until, method)``; 64 rows or 256 particles are one block."""
     start = wgf.Density.normal(cube(), 0.1, 0.5)
@@ -69,6 +73,27 @@ def problems():
     yield "langevin", flow(noise), particles, 0.05, wgf.Langevin(0.02)
     yield "sgd", flow(relu + wgf.L1(0.01)), particles, 0.5, wgf.StochasticGradient(0.05, 10)
     yield "descent", flow(relu), particles, 0.3, wgf.GradientDescent(0.1)
+    many, wide = start.sample(3000, 0), regression("relu", 300)
+    descent = wgf.GradientDescent(0.1)
+    ridged = wide + wgf.Ridge(0.1) + wgf.Potential(waves)
+    yield "descent in blocks", flow(ridged), many, 0.3, descent
+    two = regression("relu", 700) + tanh
+    yield "descent of two risks", flow(two), many, 0.2, wgf.GradientDescent(0.1)
+    smeared = wgf.Risk(wgf.Features(np.sin), wgf.Squared([0.1, 0.2, 0.3]))
+    yield "descent of features", flow(smeared), many, 0.2, wgf.GradientDescent(0.1)
+    yield "own features", flow(smeared + wgf.Ridge(0.1)), many, 0.3, wgf.RungeKutta()
+    generator = np.random.default_rng(1)
+    inputs, targets = generator.normal(size=(40, 12)), generator.normal(size=40)
+    deep = wgf.Particles(generator.normal(size=(3000, 13)))
+    F = wgf.Risk(wgf.Neurons(inputs, "tanh"), wgf.Squared(targets))
+    yield "many inputs", flow(F + wgf.L1(0.01)), deep, 0.3, wgf.ForwardBackward(0.05)
+    yield "batches of many inputs", flow(F), deep, 0.2, wgf.StochasticGradient(0.05, 7)
+    cloud = bump.sample(520, 0)
+    pairs = wgf.Interaction(bell, lambda z: -2 * z * bell(z)[:, None]) + wgf.Ridge(0.1)
+    yield "pairs", flow(pairs), cloud, 0.05, wgf.ForwardBackward(0.02)
+    yield "descent of pairs", flow(pairs), cloud, 0.2, wgf.GradientDescent(0.1)
+    beads = wgf.HeavyBall(pairs, 0.5, 0.1)
+    yield "pairs with momentum", beads, cloud, 0.1, wgf.Baoab(0.05)
     spikes = wgf.Filter.dirichlet(3)
     signs = dict(zip(spikes.names, (wgf.Axis(-2, 2, 2), wgf.Axis(0, 1, 64, periodic=True))))
     copies = wgf.Density.uniform(wgf.Mesh(**signs))
@@ -109,6 +134,8 @@ def problems():
     yield "linear growth", linear, bump, 0.05, wgf.GrowthSplitting()
     yield "growth without transport", wgf.FisherRao(G, 1.0, 0.0), bump, 0.3, first
     yield "implicit growth", whole, bump, 0.1, wgf.GrowthSplitting(0.04, implicit=True)
+    cloud = bump.sample(3000, 0)
+    yield "conic of own features", wgf.FisherRao(features), cloud, 0.02, wgf.Conic()
     yield "conic", wgf.FisherRao(F), copies.sample(600, 0), 0.02, wgf.Conic()
 
 
@@ -137,7 +164,15 @@ def solve_all():
 CONTINUED = (
     *("order 2", "implicit", "kinetic walls None", "growth", "growth of two copies"),
     *("growth of order 1", "implicit growth", "forward-backward", "runge-kutta", "langevin"),
-    *("sgd", "baoab", "heavy ball", "conic"),
+    *(
+        "descent in blocks",
+        "batches of many inputs",
+        "pairs",
+        "sgd",
+        "baoab",
+        "heavy ball",
+        "conic",
+    ),
 )
 
 

@@ -252,7 +252,8 @@ class Interaction(Term):
         result = np.zeros((len(points), columns))
         sources, weights = measure.points, measure.weights
         domain = getattr(measure, "domain", None)
-        rows = max(1, PAIRS_PER_BLOCK // len(sources))
+        # a power of two: any rank's share of the points is made of whole blocks
+        rows = 1 << min(8, max(1, PAIRS_PER_BLOCK // len(sources)).bit_length() - 1)
         for start in range(0, len(points), rows):
             block = points[start : start + rows, None, :] - sources[None, :, :]
             if domain is not None:

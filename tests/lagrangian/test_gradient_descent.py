@@ -58,7 +58,7 @@ def test_the_columns_of_distance_and_flips_are_those_of_the_end_states():
 @pytest.mark.parametrize("bias", [False, True])
 def test_products_against_the_formulas_of_the_features(bias, monkeypatch):
     """Blocks of 16 rows, so that 100 rows end in a partial one; all axes move."""
-    monkeypatch.setattr("wgf.lagrangian.gradient_descent.BLOCK_ENTRIES", 1)
+    monkeypatch.setattr("wgf.lagrangian.gradient_descent.BLOCK", (1, 16, 4096))
     from wgf.lagrangian.gradient_descent import RectifiedProducts
 
     features, y, start, _ = network(width=100, bias=bias)

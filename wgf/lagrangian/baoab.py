@@ -8,7 +8,7 @@ import numpy as np
 from wgf import checks
 from wgf.flows import HeavyBall
 from wgf.functional import least_norm
-from wgf.lagrangian.empirical import EmpiricalFunctional, shared_by
+from wgf.lagrangian.empirical import EmpiricalFunctional, share_of
 from wgf.lagrangian.stochastic_gradient import Batches
 from wgf.measure import Particles
 
@@ -130,7 +130,9 @@ class _MomentumStepper:
 
     def __init__(self, method, flow, start):
         self.method, self.flow = method, flow
-        self.empirical = empirical = EmpiricalFunctional(flow, start, shared_by(flow))
+        self.empirical = empirical = EmpiricalFunctional(
+            flow, start, share_of(flow, len(start.points))
+        )
         own = empirical.share.own
         self.points = empirical.confine(start.points[own])
         known = start.velocities is not None

@@ -10,9 +10,14 @@ from wgf.lagrangian.kernels import get_num_threads
 from wgf.threads import one_library_thread
 
 
-def row_blocks(rows, columns, entries):
-    """Yield slices of rows of about `entries` numbers."""
-    step = max(16, entries // columns)
+def power_of_two(columns, entries, least, most):
+    """Return how many rows, a power of two, have at most `entries` numbers, within limits."""
+    return max(least, min(most, 1 << (max(1, entries // columns)).bit_length() - 1))
+
+
+def power_blocks(rows, columns, entries, least, most):
+    """Yield slices of so many rows, so that whole blocks of larger ones hold whole ones."""
+    step = power_of_two(columns, entries, least, most)
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 

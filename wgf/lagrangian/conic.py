@@ -5,7 +5,7 @@ from scipy.integrate import RK45
 
 from wgf import checks
 from wgf.flows import FisherRao
-from wgf.lagrangian.empirical import EmpiricalFunctional, shared_by
+from wgf.lagrangian.empirical import EmpiricalFunctional, share_of
 from wgf.lagrangian.runge_kutta import AdaptiveStepper
 from wgf.measure import Particles
 
@@ -71,7 +71,7 @@ class _Stepper(AdaptiveStepper):
     def __init__(self, method, flow, start):
         self.method = method
         self.flow = flow
-        self.empirical = EmpiricalFunctional(flow, start, shared_by(flow))
+        self.empirical = EmpiricalFunctional(flow, start, share_of(flow, len(start.points)))
         own = self.empirical.share.own
         radius = np.sqrt(start.weights[own])
         column = np.log(radius) if method.retraction == "mirror" else radius

@@ -7,16 +7,19 @@ inputs of many coordinates these are matrix products and the better choice.
 import numpy as np
 
 from wgf import checks, parallel
+from wgf.features import BLOCK_ENTRIES as FEATURE_ENTRIES
 from wgf.features import Filter, Neurons
 from wgf.functional import least_norm
 from wgf.lagrangian import kernels
-from wgf.lagrangian.blocks import each
+from wgf.lagrangian.blocks import each, power_blocks
 from wgf.measure import Particles
 from wgf.threads import one_library_thread
 
 FUSED_INPUTS = 8
 # particles whose noise is drawn at once
 DRAWN = 1 << 16
+# most particles of a block whose features are evaluated by their own formulas
+GENERAL_BLOCK = 1024
 
 
 class _General:
@@ -26,19 +29,24 @@ class _General:
     functions are called by one.
     """
 
-    def __init__(self, features):
+    # samples drawn of the features have other blocks, but none is longer
+    together = GENERAL_BLOCK
+
+    def __init__(self, features, share=None):
         self.features = features
+        self.share = share
         self.each = each if isinstance(features, Neurons | Filter) else _one_by_one
 
+    def _blocks(self, rows):
+        return power_blocks(rows, self.features.size, FEATURE_ENTRIES, 1, GENERAL_BLOCK)
+
     def output(self, points, weights):
-        features, total = self.features, np.zeros(self.features.size)
+        features = self.features
 
         def work(rows):
             return features.output(points[rows], weights[rows])
 
-        for part in self.each(work, features.row_blocks(len(points))):
-            total = total + part
-        return total
+        return sum_of_blocks(self.share, self.each(work, self._blocks(len(points))), features.size)
 
     def gradient(self, points, residual):
         result = np.empty(np.shape(points))
@@ -46,7 +54,16 @@ class _General:
         def work(rows):
             result[rows] = self.features.potential_gradient(points[rows], residual)
 
-        self.each(work, self.features.row_blocks(len(points)))
+        self.each(work, self._blocks(len(points)))
+        return result
+
+    def potential(self, points, residual):
+        result = np.empty(len(points))
+
+        def work(rows):
+            result[rows] = self.features.potential(points[rows], residual)
+
+        self.each(work, self._blocks(len(points)))
         return result
 
 
@@ -55,11 +72,21 @@ def _one_by_one(work, blocks):
         return [work(block) for block in blocks]
 
 
+def sum_of_blocks(share, parts, size):
+    """Return the sum of one vector a block of particles, in the order of all blocks."""
+    parts = np.array(parts).reshape(-1, size)
+    if share is None or share.ranks.size == 1:
+        return parts.sum(axis=0)
+    return share.ranks.column_sums(parts, share.ranks.bounds_of(len(parts)))
+
+
 class _Fused:
     """Products by a pair of kernels; `arguments` go first, `order` sorts the samples.
 
     All features with kernels have an amplitude, the first coordinate.
     """
+
+    together = kernels.PARTICLES_PER_BLOCK
 
     def __init__(self, share, features, output, gradient, arguments, order=None, scale=1.0):
         self.share = share
@@ -93,6 +120,8 @@ class Share:
     particles : int
     ranks : Serial or Ranks, optional
         One process by default.
+    block : int
+        Particles that stay together, a multiple of those of the kernels.
 
     Raises
     ------
@@ -100,7 +129,7 @@ class Share:
         For more ranks than blocks of particles.
     """
 
-    def __init__(self, particles, ranks=None):
+    def __init__(self, particles, ranks=None, block=kernels.PARTICLES_PER_BLOCK):
         self.ranks = ranks = parallel.Serial() if ranks is None else ranks
         blocks = kernels.blocks_of(particles)
         if ranks.size > blocks:
@@ -108,7 +137,7 @@ class Share:
                 f"mpi: {ranks.size} ranks for {blocks} blocks of {kernels.PARTICLES_PER_BLOCK} "
                 f"particles, start at most {blocks} or take more particles"
             )
-        self.bounds = parallel.split(particles, kernels.PARTICLES_PER_BLOCK, ranks.size)
+        self.bounds = parallel.split(particles, block, ranks.size)
         self.blocks = -(-self.bounds // kernels.PARTICLES_PER_BLOCK)
         self.own = slice(*map(int, self.bounds[ranks.rank : ranks.rank + 2]))
 
@@ -134,6 +163,11 @@ class Share:
                 result[a - self.own.start : b - self.own.start] = drawn[a - low : b - low]
         return result
 
+    def whole(self, values):
+        """Return the rows of all particles on every rank."""
+        columns = values.shape[1]
+        return self.ranks.whole(values.ravel(), self.bounds * columns).reshape(-1, columns)
+
     def gathered(self, values):
         """Return the rows of all particles where snapshots are kept, None elsewhere."""
         columns = values.shape[1]
@@ -141,16 +175,21 @@ class Share:
         return None if whole is None else whole.reshape(-1, columns)
 
 
-def shared_by(flow):
-    """Return the ranks that share the particles: all, unless each has to do all of the work.
+def share_of(flow, particles, together=0):
+    """Return the `Share` of this rank, in blocks of at least `together` particles.
 
-    They do where pairs of particles act on each other and where features have no kernel.
+    It is all of them for a `wgf.PopulationRisk`, whose pairs of particles are one matrix, and where
+    features without a kernel make fewer blocks than there are ranks.
     """
+    ranks, block = parallel.world(), max(kernels.PARTICLES_PER_BLOCK, together)
     for term in flow.functional.terms:
-        fused = term.composed and isinstance(feature_products(term.features), _Fused)
-        if not (fused or term.linear or term.local):
-            return parallel.Serial()
-    return parallel.world()
+        if term.composed:
+            block = max(block, feature_products(term.features).together)
+        elif not (term.linear or term.local or term.pairwise):
+            ranks = parallel.Serial()
+    if block > kernels.PARTICLES_PER_BLOCK and ranks.size > -(-particles // block):
+        ranks = parallel.Serial()
+    return Share(particles, ranks, block)
 
 
 def feature_products(features, share=None):
@@ -185,7 +224,7 @@ def feature_products(features, share=None):
             (samples[order], features.std),
             order=order,
         )
-    return _General(features)
+    return _General(features, share)
 
 
 class EmpiricalFunctional:
@@ -195,14 +234,14 @@ class EmpiricalFunctional:
     ----------
     flow : GradientFlow
     start : Particles
-    ranks : Serial or Ranks, optional
-        Who shares the particles; all points and weights are those of this rank.
+    share : Share, optional
+        The particles of this rank, by default all; all points and weights are theirs.
     """
 
-    def __init__(self, flow, start, ranks=None):
+    def __init__(self, flow, start, share=None):
         self.functional = flow.functional
         self.names = self.functional.axis_names(start)
-        self.share = Share(len(start.points), ranks)
+        self.share = Share(len(start.points)) if share is None else share
         self.all_weights = start.weights
         self.weights = start.weights[self.share.own]
         self.domain = start.domain
@@ -213,8 +252,11 @@ class EmpiricalFunctional:
         ]
 
     def cloud(self, points):
-        """Return points and weights as the terms read them."""
-        return _Cloud(points, self.weights, self.domain)
+        """Return points and weights as the terms read them, of all particles if pairs act."""
+        weights = self.weights
+        if any(term.pairwise for term in self.functional.terms):
+            points, weights = self.share.whole(points), self.all_weights
+        return _Cloud(points, weights, self.domain)
 
     def potential(self, points, outputs):
         """Return the first variation of risks and linear terms at the points."""
@@ -225,7 +267,7 @@ class EmpiricalFunctional:
                 slope = product.gradient(points, risk.residual(output))[:, 0]
                 result += points[:, 0] * slope
             else:
-                result += risk.features.potential(points, risk.residual(output))
+                result += product.potential(points, risk.residual(output))
         for term in self.functional.terms:
             if term.linear:
                 result += term.potential(points, self.names)
@@ -245,6 +287,10 @@ class EmpiricalFunctional:
                 found[name] = term.value_of(outputs[risks.index(term)])
             elif term.linear:
                 found[name] = self.share.sum(self.weights * term.potential(points, self.names))
+            elif term.pairwise:
+                measure = measure or self.cloud(points)
+                around = term.variation_at(measure, points, self.names)
+                found[name] = 0.5 * self.share.sum(self.weights * around)
             elif not term.local:
                 measure = measure or self.cloud(points)
                 found[name] = term.value_at(measure)
@@ -317,7 +363,7 @@ class ParticleStepper:
                     "wgf.Entropy and a wgf.Density for the rest"
                 )
         self.method = method
-        self.empirical = EmpiricalFunctional(flow, start, shared_by(flow))
+        self.empirical = EmpiricalFunctional(flow, start, share_of(flow, len(start.points)))
         self.points = self.empirical.confine(start.points[self.empirical.share.own])
         self.time = 0.0
         self.step = None

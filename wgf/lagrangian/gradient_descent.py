@@ -9,16 +9,17 @@ from wgf.features import Neurons
 from wgf.flows import GradientFlow
 from wgf.lagrangian import blocks
 from wgf.lagrangian.blocks import each
-from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.lagrangian.empirical import EmpiricalFunctional, share_of, sum_of_blocks
 from wgf.measure import Particles
 
-# blocks of 4 MiB: large enough for a product at full speed, enough of them to share among threads
-BLOCK_ENTRIES = 1 << 19
+# blocks of 4 MiB at most: large enough for a product at full speed, enough of them to share among
+# threads and ranks
+BLOCK = 1 << 19, 16, 4096
 
 
 def row_blocks(rows, columns):
-    """Yield slices of rows of about ``BLOCK_ENTRIES`` numbers."""
-    return blocks.row_blocks(rows, columns, BLOCK_ENTRIES)
+    """Yield slices of rows of at most 4 MiB."""
+    return blocks.power_blocks(rows, columns, *BLOCK)
 
 
 class RectifiedProducts:
@@ -34,13 +35,15 @@ class RectifiedProducts:
         Signs at the points of the last `output`, packed.
     """
 
-    def __init__(self, features):
+    def __init__(self, features, share=None):
+        self.share = share
         inputs = features.inputs
         if features.bias:
             inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
         self.inputs = np.ascontiguousarray(inputs)
         self.size = features.size
         self.pattern = None
+        self.together = blocks.power_of_two(max(self.inputs.shape), *BLOCK)
         self._kept = threading.local()
 
     def _blocks(self, rows):
@@ -49,7 +52,6 @@ class RectifiedProducts:
     def output(self, points, weights):
         """Return ``sum_i weights_i a_i relu(w_i . x_k)`` and remember the pattern."""
         self.pattern = np.empty((len(points), (self.size + 7) // 8), dtype=np.uint8)
-        total = np.zeros(self.size)
         moments = points[:, 0] * weights
 
         def work(rows):
@@ -60,9 +62,7 @@ class RectifiedProducts:
             np.maximum(arguments, 0, out=arguments)
             return moments[rows] @ arguments
 
-        for part in each(work, self._blocks(len(points))):
-            total += part
-        return total
+        return sum_of_blocks(self.share, each(work, self._blocks(len(points))), self.size)
 
     def gradient(self, points, residual, result):
         """Fill `result` with the gradient at the points of the last `output`."""
@@ -97,7 +97,12 @@ class RectifiedProducts:
         def work(rows):
             return int(np.unpackbits(self.pattern[rows] ^ pattern[rows]).sum(dtype=np.int64))
 
-        return sum(each(work, self._blocks(len(pattern)))) / (len(pattern) * self.size)
+        found, total = sum(each(work, self._blocks(len(pattern)))), len(pattern)
+        if self.share is not None:
+            # whole numbers: their order does not matter
+            ranks, total = self.share.ranks, int(self.share.bounds[-1])
+            found = ranks.sums((np.array([float(found)]), np.arange(ranks.size + 1)))[0]
+        return found / (total * self.size)
 
 
 class GradientDescent:
@@ -149,9 +154,11 @@ class _Batch(EmpiricalFunctional):
     """The functional of the particles, evaluated in place: gradients go into a given array."""
 
     def __init__(self, flow, start):
-        super().__init__(flow, start)
+        rectified = [r.features for r in flow.functional.risks if _rectified(r.features)]
+        together = max([RectifiedProducts(f).together for f in rectified], default=0)
+        super().__init__(flow, start, share_of(flow, len(start.points), together))
         self.products = [
-            RectifiedProducts(risk.features) if _rectified(risk.features) else product
+            RectifiedProducts(risk.features, self.share) if _rectified(risk.features) else product
             for risk, product in zip(self.functional.risks, self.products)
         ]
 
@@ -181,15 +188,20 @@ class _Batch(EmpiricalFunctional):
                 filled = True
         if not filled:
             result[...] = 0.0
-        for term in self.functional.terms:
-            if not term.composed:
-                result += term.gradient_at(self.cloud(points), points, self.names)
+        others = [term for term in self.functional.terms if not term.composed]
+        cloud = self.cloud(points) if others else None
+        for term in others:
+            result += term.gradient_at(cloud, points, self.names)
 
     def dissipation(self, points, gradient):
-        def work(rows):
-            return float(self.weights[rows] @ (gradient[rows] ** 2 @ self.mobility))
+        lost = np.empty(len(points))
 
-        return sum(each(work, row_blocks(*points.shape)))
+        def work(rows):
+            squares = np.einsum("ij,ij,j->i", gradient[rows], gradient[rows], self.mobility)
+            lost[rows] = self.weights[rows] * squares
+
+        each(work, row_blocks(*points.shape))
+        return self.share.sum(lost)
 
 
 def _rectified(features):
@@ -202,7 +214,8 @@ class _Stepper:
     def __init__(self, method, flow, start):
         self.method = method
         self.empirical = _Batch(flow, start)
-        self.origin = self.empirical.confine(start.points)
+        self.share = self.empirical.share
+        self.origin = self.empirical.confine(start.points[self.share.own])
         self.points = self.origin.copy()
         self.gradient = np.empty_like(self.points)
         self.time = 0.0
@@ -217,7 +230,7 @@ class _Stepper:
         empirical.fill_gradient(self.points, self.outputs, self.gradient)
         self.dissipation = empirical.dissipation(self.points, self.gradient)
         mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)
-        self.row = {"t": self.time, "dt": dt, "mass": float(empirical.weights.sum())}
+        self.row = {"t": self.time, "dt": dt, "mass": self.share.sum(empirical.weights)}
         self.row["objective"] = float(sum(parts.values()))
         self.row.update(parts)
         self.row.update(dissipation=mean, rejected=0, moved=self._moved())
@@ -239,7 +252,8 @@ class _Stepper:
                         shift[:, k] -= axis.length * np.round(shift[:, k] / axis.length)
             return float(np.einsum("ij,ij->i", shift, shift).max())
 
-        return max(each(work, row_blocks(*self.points.shape))) ** 0.5
+        found = max(each(work, row_blocks(*self.points.shape)), default=0.0)
+        return self.share.ranks.largest(found) ** 0.5
 
     def advance(self, limit):
         """Make one step of at most `limit` and return its row of diagnostics.
@@ -270,8 +284,11 @@ class _Stepper:
 
     @property
     def measure(self):
-        """The current particles (a copy)."""
-        return Particles(self.points.copy(), self.empirical.weights, domain=self.empirical.domain)
+        """The current particles (a copy), on ranks that keep no snapshots None."""
+        points, empirical = self.share.gathered(self.points), self.empirical
+        if points is None:
+            return None
+        return Particles(points, empirical.all_weights, domain=empirical.domain)
 
     @property
     def output(self):
@@ -282,14 +299,14 @@ class _Stepper:
         """Return everything but the particles that a bit-identical continuation needs."""
         return {
             "time": self.time,
-            "origin": self.origin,
+            "origin": self.share.gathered(self.origin),
             **{f"row_{name}": value for name, value in self.row.items()},
         }
 
     def restore(self, saved):
         """Continue from what `restart` returned, the particles being the start."""
         self.time = float(saved["time"])
-        self.origin = np.array(saved["origin"])
+        self.origin = np.array(saved["origin"])[self.share.own]
         rectified = self.empirical.rectified
         if rectified is not None:
             current = rectified.pattern
