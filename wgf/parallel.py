@@ -80,6 +80,8 @@ def _speak_once(communicator):
             hook(kind, error, trace)
         sys.stdout.flush()
         sys.stderr.flush()
+        # the launcher drops what it has not read yet
+        time.sleep(0.3)
         communicator.Abort(1)
 
     sys.excepthook = tell
