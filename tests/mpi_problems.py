@@ -237,7 +237,12 @@ def count(cells=64, samples=20):
     return found
 
 
-METHODS = {"explicit": wgf.FiniteVolume(), "implicit": wgf.ImplicitFiniteVolume(0.05)}
+METHODS = {
+    "explicit": wgf.FiniteVolume(),
+    "implicit": wgf.ImplicitFiniteVolume(0.05),
+    "growth": wgf.GrowthSplitting(),
+    "implicit growth": wgf.GrowthSplitting(0.02, implicit=True),
+}
 
 
 def memory(path, cells=(192, 24, 24)):
@@ -252,6 +257,9 @@ def memory(path, cells=(192, 24, 24)):
             tracemalloc.start()
             # the look at the support of a start, left out with a frozen axis, has its own size
             flow = wgf.GradientFlow(regression("relu"), frozen=("w2",))
+            if "growth" in name:
+                own = wgf.Features(np.tanh)
+                flow = wgf.FisherRao(wgf.Risk(own, wgf.Squared([0.5, -0.2, 0.1])))
             start = wgf.Density.normal(cube(shape), 0.1, 0.5)
             if path:
                 wgf.solve(flow, start, 0.02, method=method, save=f"{path}_{name}_{shape[0]}")

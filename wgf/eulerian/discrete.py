@@ -18,6 +18,7 @@ from wgf.parallel import split
 FEATURE_BYTES = 2 << 30
 OUTPUT_BLOCKS = 256
 COMPRESSION = 1e-13
+NARROWEST = 64
 # ranks share the feature matrix by so many rows at least
 ROWS_TOGETHER = 16
 
@@ -49,27 +50,33 @@ class FeatureOperator:
         self.rows = self.rest.cells if self.rest is not None else 1
         self.moments = np.empty(self.rows if features.amplitude else 0)
         self.matrix = self.mix = self.rank = None
-        if 8 * self.rows * features.size <= memory:
+        self.stored = 8 * self.rows * features.size <= memory
+        divided = slab.ranks.size > 1
+        if self.stored and (not divided or compressible(self.rows, features.size)):
             self.matrix = self._rows(0, self.rows)
         found = compress(self._blocks, self.rows, features.size, memory)
         if found is not None:
             self.matrix, self.mix = found
-            self.rank = len(self.mix)
+            self.rank, self.stored = len(self.mix), True
         self.shares = [_Share(self, *edges) for edges in self._edges()]
-        if self.matrix is not None and slab.ranks.size > 1:
+        if self.stored and divided:
             (share,) = self.shares
-            self.matrix = self.matrix[share.low : share.high].copy()
+            whole, own = self.matrix, slice(share.low, share.high)
+            self.matrix = self._rows(own.start, own.stop) if whole is None else whole[own].copy()
 
     def _rows(self, start, stop):
         if self.rest is None:
             return self.features.unit(np.zeros((1, 0)))
         matrix = np.empty((stop - start, self.features.size))
-        for low in range(start, stop, BLOCK_ROWS):
-            points = self.rest.points(low, min(low + BLOCK_ROWS, stop))
+        # the same blocks for every part of the rows, so that the bits are the same
+        for low in range(start // BLOCK_ROWS * BLOCK_ROWS, stop, BLOCK_ROWS):
+            points = self.rest.points(low, min(low + BLOCK_ROWS, self.rows))
             for rows in self.features.row_blocks(len(points)):
-                matrix[low - start + rows.start : low - start + rows.stop] = self.features.unit(
-                    points[rows]
-                )
+                a, b = max(low + rows.start, start), min(low + rows.stop, stop)
+                if a < b:
+                    unit = self.features.unit(points[rows])
+                    first = low + rows.start
+                    matrix[a - start : b - start] = unit[a - first : b - first]
         return matrix
 
     def _blocks(self):
@@ -80,7 +87,7 @@ class FeatureOperator:
     def _edges(self):
         """Return the rows at which the matrix is cut: none if it is stored."""
         step = self.rows
-        if self.matrix is None:
+        if not self.stored:
             step = max(1, FEATURE_BYTES // (16 * self.features.size))
         starts = range(0, self.rows, step)
         return [(start, min(start + step, self.rows)) for start in starts]
@@ -168,6 +175,15 @@ def mixed(mix, coefficients):
     return partials[0]
 
 
+def compressible(rows, samples):
+    """Return whether a feature matrix is large enough for `compress`."""
+    return samples >= NARROWEST and _highest_rank(rows, samples) >= 16
+
+
+def _highest_rank(rows, samples):
+    return int(0.6 * min(rows, samples))
+
+
 def compress(blocks, rows, samples, memory):
     """Factor the feature matrix into ``basis @ mix`` with an error of 1e-13 of its norm.
 
@@ -191,10 +207,9 @@ def compress(blocks, rows, samples, memory):
     from scipy.linalg import qr, svd
     from threadpoolctl import threadpool_limits
 
-    largest = int(0.6 * min(rows, samples))
-    width = 64
-    if samples < width or largest < 16:
+    if not compressible(rows, samples):
         return None
+    width, largest = NARROWEST, _highest_rank(rows, samples)
     generator = np.random.default_rng(0)
     with threadpool_limits(1, "blas"):
         while True:
