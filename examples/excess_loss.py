@@ -228,11 +228,7 @@ def summary(panel, table):
 
 def draw(found, path):
     """Draw the three panels."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(plot.STYLE):
-        figure = Figure(figsize=(11, 3.6), layout="constrained")
+    with plot.drawing((11, 3.6), path, dpi=150) as figure:
         panels = figure.subplots(1, 3)
         for ax, panel, title in zip(panels, PANELS, TITLES):
             table = found[panel]
@@ -250,17 +246,23 @@ def draw(found, path):
             ax.set(xscale="log", yscale="log", xlabel="number of particles m", title=title)
         panels[0].set_ylabel("excess loss at the end")
         panels[1].legend(loc="center right")
-        figure.savefig(path, dpi=150)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def options(description, quick, repeats):
+    """Read the command line that measurements of many runs share, and make their folder."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path, help="where the results go")
-    parser.add_argument("--quick", action="store_true", help="a few runs of each panel")
-    parser.add_argument("--repeats", type=int, help="repeats of every m (default 100, 5 and 5)")
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--repeats", type=int, help=repeats)
     parser.add_argument("--processes", type=int, default=2, help="runs at a time")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
+    return chosen
+
+
+def main():
+    repeats = "repeats of every m (default 100, 5 and 5)"
+    chosen = options(__doc__, "a few runs of each panel", repeats)
     jobs = plan(chosen.quick, chosen.repeats)
     work = functools.partial(job, quick=chosen.quick)
     keys = ("panel", "m", "repeat")

@@ -18,7 +18,7 @@ import time
 import numpy as np
 
 import wgf
-from wgf.plot import COLOURS, STYLE, copies
+from wgf.plot import COLOURS, copies, drawing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "solvers"))
 import spikes_2d
@@ -50,11 +50,7 @@ def solve(cells, until):
 
 def draw(found, lower, path):
     """Draw both measures over time, objectives, masses, and the spikes at the end."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 7.4))
+    with drawing((11, 7.4), path) as figure:
         upper, under = figure.subfigures(2, 1, height_ratios=[1.1, 1])
         for ax, (side, run) in zip(upper.subplots(1, 2, sharey=True), found.items()):
             copies.history(ax, run, "x")
@@ -78,7 +74,6 @@ def draw(found, lower, path):
         left.legend()
         middle.legend()
         ending(right, found)
-        figure.savefig(path)
 
 
 def ending(ax, found):

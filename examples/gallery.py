@@ -14,9 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 import wgf
@@ -107,8 +105,7 @@ def speed(folder):
     rows = re.findall(
         r"^\| (.+?) \| ([12]) \| (.+?) \| (.+?) \| (.+?) – (.+?) \| wgf \|", text, re.M
     )
-    with matplotlib.rc_context(plot.STYLE):
-        figure = Figure(figsize=(9.6, 3.2))
+    with plot.drawing((9.6, 3.2)) as figure:
         meshes, names = (list(dict.fromkeys(row[i] for row in rows)) for i in (0, 2))
         for ax, order in zip(figure.subplots(1, 2, sharey=True), "12"):
             for number, (name, colour, marker) in enumerate(zip(names, plot.COLOURS, "osD^vP")):

@@ -18,7 +18,7 @@ import numpy as np
 
 import wgf
 from wgf import tangent
-from wgf.plot import COLOURS, STYLE
+from wgf.plot import COLOURS, drawing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "solvers"))
 import lazy_2d
@@ -51,11 +51,7 @@ def measure(solution, alpha, features, y):
 
 def draw(alphas, found, linear_loss, ends, path):
     """Draw the quantities against alpha, and the mass on the a = +1 copy for three scales."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 6.2))
+    with drawing((11, 6.2), path) as figure:
         grid = figure.add_gridspec(2, 12)
         names = ("path length", "loss", "off the linear system")
         for k, name in enumerate(names):
@@ -89,7 +85,6 @@ def draw(alphas, found, linear_loss, ends, path):
                 cmap="viridis",
             )
             axes.set(title=title, xlim=(-5, 5), ylim=(-5, 5), xlabel="w2", ylabel="w1")
-        figure.savefig(path)
 
 
 def positive_copy(density):

@@ -117,11 +117,7 @@ def fitted(sweep, floor):
 
 def draw(found, path):
     """Draw a column a problem and a row a metric."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(plot.STYLE):
-        figure = Figure(figsize=(3.6 * len(found), 6.4))
+    with plot.drawing((3.6 * len(found), 6.4), path, dpi=150) as figure:
         grid = figure.subplots(len(METRICS), len(found), sharex=True, squeeze=False)
         for row, (metric, title) in zip(grid, METRICS.items()):
             for ax, (name, (dimension, rows)) in zip(row, found.items()):
@@ -136,7 +132,6 @@ def draw(found, path):
             "bands: 95 % of the mean over draws",
             fontsize=8,
         )
-        figure.savefig(path, dpi=150)
     return figure
 
 

@@ -23,13 +23,11 @@ few particles are measured here and are not theirs. The folder given receives th
 results.h5, and results.jsonl, from which an interrupted run goes on.
 """
 
-import argparse
 import functools
-import pathlib
 import warnings
 
 import numpy as np
-from excess_loss import collect, settle_spikes, spikes
+from excess_loss import collect, options, settle_spikes, spikes
 
 import wgf
 from wgf import plot, tables
@@ -167,11 +165,7 @@ def summary(problem, table):
 
 def draw(found, path):
     """Draw shares of success above, median steps below, a column a problem."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(plot.STYLE):
-        figure = Figure(figsize=(8.4, 5.6), layout="constrained")
+    with plot.drawing((8.4, 5.6), path, dpi=150) as figure:
         grid = figure.subplots(2, len(found), sharex="col", squeeze=False)
         for (above, below), (problem, table) in zip(grid.T, found.items()):
             panels(above, below, problem, table)
@@ -179,7 +173,6 @@ def draw(found, path):
         grid[1, 0].set_ylabel("gradient evaluations, median of all runs")
         note = "bars: 95 % intervals; medians where more than half of the runs get there"
         figure.supxlabel(note, fontsize=8)
-        figure.savefig(path, dpi=150)
 
 
 def panels(above, below, problem, table):
@@ -209,13 +202,7 @@ def panels(above, below, problem, table):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=pathlib.Path, help="where the results go")
-    parser.add_argument("--quick", action="store_true", help="two widths, three seeds")
-    parser.add_argument("--repeats", type=int, help="seeds of every width (default 50)")
-    parser.add_argument("--processes", type=int, default=2, help="runs at a time")
-    chosen = parser.parse_args()
-    chosen.folder.mkdir(parents=True, exist_ok=True)
+    chosen = options(__doc__, "two widths, three seeds", "seeds of every width (default 50)")
     jobs = plan(chosen.quick, chosen.repeats)
     keys = ("problem", "m", "repeat")
     rows = collect(chosen.folder / "results.jsonl", jobs, keys, job, chosen.processes)

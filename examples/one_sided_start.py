@@ -56,11 +56,7 @@ def runs(bounds, meshes=(32, 64, 128), particles=400, until=UNTIL):
 
 def draw(found, path):
     """Draw the objectives against time, one panel a start."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(plot.STYLE):
-        figure = Figure(figsize=(8, 3.4), layout="constrained")
+    with plot.drawing((8, 3.4), path, dpi=150) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for ax, (title, group) in zip(panels, found.items()):
             for (name, run), colour in zip(group.items(), plot.COLOURS):
@@ -69,7 +65,6 @@ def draw(found, path):
             ax.set(xscale="log", yscale="log", title=title, xlabel="time t", xlim=(1e-2, UNTIL))
         panels[0].set_ylabel("objective F")
         panels[0].legend()
-        figure.savefig(path, dpi=150)
 
 
 def main():

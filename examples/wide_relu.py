@@ -23,7 +23,7 @@ import numpy as np
 
 import wgf
 from wgf import tangent
-from wgf.plot import COLOURS, STYLE
+from wgf.plot import COLOURS, drawing
 
 STEP = 1.0
 
@@ -116,10 +116,8 @@ def table(records):
 def draw(records, path):
     """Draw loss, flips and distance against the epoch, mean and range over the repeats."""
     import matplotlib
-    from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.4))
+    with drawing((11, 3.4), path) as figure:
         panels = figure.subplots(1, 3)
         widths = sorted({record["width"] for record in records})
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(widths)))
@@ -141,7 +139,6 @@ def draw(records, path):
         panels[0].plot(epochs, bound, "--", color=COLOURS[1], label="exp(-λ₀ t)")
         panels[0].set_yscale("log")
         panels[0].legend()
-        figure.savefig(path)
 
 
 def main():

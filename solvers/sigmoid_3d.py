@@ -13,21 +13,16 @@ weights and output weights next to 0 of both signs, so that its support separate
 a = +r. The report bounds the distance of each side from the minimum over the box.
 """
 
+import functools
+
 import numpy as np
 
 import wgf
 import wgf.cli
+from wgf.duality import certificates
 
 TEACHER = np.array([[0.73, -0.60], [-0.75, -1.72]])
 OUTPUT = np.array([-1.0, 1.0])
-
-
-def report(solutions):
-    """Return a bound on the distance of each side from the minimum."""
-    return "\n".join(
-        f"{side:10} {wgf.certificate(solution, tolerance=1e-6)}"
-        for side, solution in solutions.items()
-    )
 
 
 def setup(*, cells=32, until=3000.0, samples=100, penalty=1e-3, seed=0):
@@ -67,7 +62,7 @@ def setup(*, cells=32, until=3000.0, samples=100, penalty=1e-3, seed=0):
         "until": until,
         "at": np.geomspace(1e-2, 1, 12) * until,
         "particles": wgf.Particles(points, domain=mesh),
-        "report": report,
+        "report": functools.partial(certificates, tolerance=1e-6),
     }
 
 

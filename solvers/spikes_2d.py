@@ -21,6 +21,7 @@ import numpy as np
 
 import wgf
 import wgf.cli
+from wgf.duality import certificates
 
 POSITIONS = np.array([0.130, 0.267, 0.693, 0.770, 0.950])
 
@@ -31,13 +32,6 @@ def spikes(draw):
     signs = generator.permutation([1.0, 1.0, 1.0, -1.0, -1.0])
     sizes = generator.uniform(0.5, 1.5, len(signs))
     return signs * sizes / sizes.sum()
-
-
-def report(solutions):
-    """Return a bound on the distance of each side from the minimum."""
-    return "\n".join(
-        f"{side:10} {wgf.certificate(solution)}" for side, solution in solutions.items()
-    )
 
 
 def setup(*, cells=128, until=20.0, penalty=0.06, draw=0):
@@ -68,7 +62,7 @@ def setup(*, cells=128, until=20.0, penalty=0.06, draw=0):
         "start": start,
         "until": until,
         "at": np.geomspace(1e-3, 1, 16) * until,
-        "report": report,
+        "report": certificates,
     }
 
 

@@ -12,21 +12,16 @@ amplitudes next to 0 of both signs; the flow is taken in the metric dw^2 + 100 |
 bounds the distance of each side from the global minimum by a certificate.
 """
 
+import functools
+
 import numpy as np
 
 import wgf
 import wgf.cli
+from wgf.duality import certificates
 
 SOURCES = np.array([[0.22, 0.31], [0.71, 0.24], [0.55, 0.78]])
 AMPLITUDES = np.array([0.4, -0.35, 0.25])
-
-
-def report(solutions):
-    """Return a bound on the distance of each side from the minimum."""
-    return "\n".join(
-        f"{side:10} {wgf.certificate(solution, tolerance=1e-8)}"
-        for side, solution in solutions.items()
-    )
 
 
 def setup(*, cells=32, until=20.0, penalty=0.06):
@@ -62,7 +57,7 @@ def setup(*, cells=32, until=20.0, penalty=0.06):
         "until": until,
         "at": np.geomspace(1e-3, 1, 16) * until,
         "particles": wgf.Particles(points, domain=mesh),
-        "report": report,
+        "report": functools.partial(certificates, tolerance=1e-8),
     }
 
 

@@ -40,6 +40,14 @@ class NumericalError(RuntimeError):
     """A run that cannot go on: NaN, a step that shrank to nothing, a solve that failed."""
 
 
+def finite_objective(row, dt, remedy):
+    """Raise `NumericalError` if the objective in a row of diagnostics is not finite."""
+    if not math.isfinite(row["objective"]):
+        raise NumericalError(
+            f"objective: {row['objective']} at t={row['t']:g} with dt={dt:g}, {remedy}"
+        )
+
+
 def shown(value):
     """Return what a message shows of a value: one line, not too long."""
     text = " ".join(repr(value).split())

@@ -105,6 +105,12 @@ def certificate(run, functional=None, box=None, tolerance=1e-10):
     return _bound(Certificate, functional, measure, risk, penalty, output, top.bound, top.where)
 
 
+def certificates(solutions, tolerance=1e-10):
+    """Return the certificates of solutions by name as lines: a ready-made report of a script."""
+    found = {side: certificate(run, tolerance=tolerance) for side, run in solutions.items()}
+    return "\n".join(f"{side:10} {proof}" for side, proof in found.items())
+
+
 def gap_estimate(run, functional=None, starts=64, seed=0):
     """Return an estimate of the same gap in any dimension: the supremum is searched, not bounded.
 

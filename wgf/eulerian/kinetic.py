@@ -277,11 +277,7 @@ class KineticStepper(SlabStepper):
         self._evaluate()
         self.time += dt
         self.row = self._make_row(dt, lost / dt)
-        if not np.isfinite(self.row["objective"]):
-            raise checks.NumericalError(
-                f"objective: {self.row['objective']} at t={self.time:g} with dt={dt:g}, check the "
-                "features and potentials for overflow"
-            )
+        checks.finite_objective(self.row, dt, "check the features and potentials for overflow")
         return self.row
 
     def longest_step(self):

@@ -8,7 +8,7 @@ import numpy as np
 from wgf import checks
 from wgf.flows import HeavyBall
 from wgf.functional import least_norm
-from wgf.lagrangian.empirical import EmpiricalFunctional, share_of
+from wgf.lagrangian.empirical import EmpiricalFunctional, Seeded, share_of
 from wgf.lagrangian.stochastic_gradient import Batches
 from wgf.measure import Particles
 
@@ -69,15 +69,8 @@ class HeavyBallParticles:
     ----------
     step : float
         ``h``, at most ``1 / gamma``; the last step before a snapshot may be shorter.
-    seed : int
-        Seed of the generators of the run; their state is stored, so that a continued run draws the
-        numbers that it would have drawn.
-    batch : int, optional
-        Samples a step, drawn anew for every gradient as `wgf.StochasticGradient` does; all of them
-        by default.
-    look : int, optional
-        Steps between two rows of diagnostics, which evaluate the functional itself: 1 by default,
-        with batches one pass through the samples, or 100 steps of fresh ones.
+    seed, batch, look
+        As for `Baoab`.
 
     Notes
     -----
@@ -196,11 +189,7 @@ class _MomentumStepper:
         lost = sum(self._step(dt) for _ in range(count))
         self.time += count * dt
         self._enter(count * dt, lost / (count * dt))
-        if not np.isfinite(self.row["objective"]):
-            raise checks.NumericalError(
-                f"objective: {self.row['objective']} at t={self.time:g} with dt={dt:g}, take a "
-                "smaller step"
-            )
+        checks.finite_objective(self.row, dt, "take a smaller step")
         return self.row
 
     def _move(self, points):
@@ -246,7 +235,7 @@ class _MomentumStepper:
             self._slope()
 
 
-class _Splitting(_MomentumStepper):
+class _Splitting(Seeded, _MomentumStepper):
     def __init__(self, method, flow, start):
         self.generator = np.random.default_rng(method.seed)
         super().__init__(method, flow, start)
@@ -279,16 +268,6 @@ class _Splitting(_MomentumStepper):
         self._slope()
         self._kick(0.5 * dt)
         return lost
-
-    def restart(self):
-        """Return everything but the particles that a bit-identical continuation needs."""
-        state = json.dumps(self.generator.bit_generator.state)
-        return {**super().restart(), "generator": state}
-
-    def restore(self, saved):
-        """Continue from what `restart` returned, the particles being the start."""
-        super().restore(saved)
-        self.generator.bit_generator.state = json.loads(saved["generator"])
 
 
 class _Iteration(_MomentumStepper):

@@ -4,6 +4,8 @@ A feature map without a kernel of its own is evaluated by its own formulas in bl
 inputs of many coordinates these are matrix products and the better choice.
 """
 
+import json
+
 import numpy as np
 
 from wgf import checks, parallel
@@ -418,3 +420,17 @@ class ParticleStepper:
         self.time = float(saved["time"])
         self.step = float(saved["step"])
         self.row = {name: float(saved[f"row_{name}"]) for name in self.row}
+
+
+class Seeded:
+    """Lets a stepper continue with the numbers that its `generator` would have drawn."""
+
+    def restart(self):
+        """Return everything but the particles that a bit-identical continuation needs."""
+        state = json.dumps(self.generator.bit_generator.state)
+        return {**super().restart(), "generator": state}
+
+    def restore(self, saved):
+        """Continue from what `restart` returned, the particles being the start."""
+        super().restore(saved)
+        self.generator.bit_generator.state = json.loads(saved["generator"])

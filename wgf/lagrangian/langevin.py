@@ -1,12 +1,10 @@
 """Noise for particles: the entropy of the functional as Brownian motion."""
 
-import json
-
 import numpy as np
 
 from wgf import checks
 from wgf.flows import GradientFlow
-from wgf.lagrangian.empirical import ParticleStepper
+from wgf.lagrangian.empirical import ParticleStepper, Seeded
 from wgf.measure import Particles
 
 
@@ -56,7 +54,7 @@ def is_entropy(term):
     return term.local and not hasattr(term, "exponent") and hasattr(term, "strength")
 
 
-class _Stepper(ParticleStepper):
+class _Stepper(Seeded, ParticleStepper):
     noisy = True
 
     def __init__(self, method, flow, start):
@@ -78,19 +76,5 @@ class _Stepper(ParticleStepper):
         self.time += dt
         self.points = empirical.reflect(empirical.prox(points, dt))
         self._enter(dt, previous, 0)
-        if not np.isfinite(self.row["objective"]):
-            raise checks.NumericalError(
-                f"objective: {self.row['objective']} at t={self.time:g} with dt={dt:g}, take a "
-                "smaller step"
-            )
+        checks.finite_objective(self.row, dt, "take a smaller step")
         return self.row
-
-    def restart(self):
-        """Return everything but the particles that a bit-identical continuation needs."""
-        state = json.dumps(self.generator.bit_generator.state)
-        return {**super().restart(), "generator": state}
-
-    def restore(self, saved):
-        """Continue from what `restart` returned, the particles being the start."""
-        super().restore(saved)
-        self.generator.bit_generator.state = json.loads(saved["generator"])

@@ -43,11 +43,7 @@ class AdaptiveStepper(ParticleStepper):
         self.time += dt
         self.points = self._confine(points)
         self._enter(dt, previous, rejected)
-        if not np.isfinite(self.row["objective"]):
-            raise checks.NumericalError(
-                f"objective: {self.row['objective']} at t={self.time:g} with dt={dt:g}, check the "
-                "features and potentials for overflow"
-            )
+        checks.finite_objective(self.row, dt, "check the features and potentials for overflow")
         return self.row
 
     def _confine(self, points):

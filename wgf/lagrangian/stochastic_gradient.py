@@ -1,13 +1,11 @@
 """Stochastic gradient descent on fresh or finite data."""
 
-import json
-
 import numpy as np
 
 from wgf import checks
 from wgf.features import Neurons
 from wgf.flows import GradientFlow
-from wgf.lagrangian.empirical import ParticleStepper, feature_products
+from wgf.lagrangian.empirical import ParticleStepper, Seeded, feature_products
 from wgf.losses import Squared
 from wgf.measure import Particles
 from wgf.terms import Risk
@@ -141,7 +139,7 @@ class Batches:
         return slope
 
 
-class _Stepper(ParticleStepper):
+class _Stepper(Seeded, ParticleStepper):
     """One run: between two rows of diagnostics it makes `look` steps."""
 
     def __init__(self, method, flow, start, batches):
@@ -192,11 +190,9 @@ class _Stepper(ParticleStepper):
 
     def restart(self):
         """Return everything but the particles that a bit-identical continuation needs."""
-        state = json.dumps(self.generator.bit_generator.state)
-        return {**super().restart(), "generator": state, "count": self.count}
+        return {**super().restart(), "count": self.count}
 
     def restore(self, saved):
         """Continue from what `restart` returned, the particles being the start."""
         super().restore(saved)
-        self.generator.bit_generator.state = json.loads(saved["generator"])
         self.count = int(saved["count"])

@@ -5,7 +5,7 @@ matplotlib is loaded when the first figure is drawn, and only here.
 
 from wgf.plot.film import movie
 from wgf.plot.numbers import figure_numbers, write_numbers
-from wgf.plot.sheets import comparison, run, study
+from wgf.plot.sheets import comparison, drawing, run, study
 from wgf.plot.style import COLOURS, MAP, STYLE
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "MAP",
     "STYLE",
     "comparison",
+    "drawing",
     "figure_numbers",
     "movie",
     "run",

@@ -28,9 +28,9 @@ def check(path):
     return path
 
 
-def save(figure, path):
+def save(figure, path, dpi="figure"):
     """Write a figure so that `path` holds all of it or what it held before."""
     path = check(path)
     image = io.BytesIO()
-    figure.savefig(image, format=path.suffix.lower().lstrip("."))
+    figure.savefig(image, format=path.suffix.lower().lstrip("."), dpi=dpi)
     directory.replace(path, image.getvalue())

@@ -1,5 +1,7 @@
 """Whole figures: the sheet of a run, two runs beside each other, a convergence study."""
 
+import contextlib
+
 import numpy as np
 
 from wgf.measure import Density
@@ -7,6 +9,30 @@ from wgf.mesh import is_phase
 from wgf.plot import copies, files, histories, panels
 from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times, planes
 from wgf.solution import in_phase_space
+
+
+@contextlib.contextmanager
+def drawing(size, path=None, dpi="figure"):
+    """Give a figure of the house's style to draw into, and write it where there is a path.
+
+    Parameters
+    ----------
+    size : (float, float)
+        Width and height in inches.
+    path : path, optional
+        File to write when all is drawn.
+    dpi : float, optional
+        Pixels an inch in the file.
+    """
+    path = files.check(path)
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size)
+        yield figure
+        if path is not None:
+            files.save(figure, path, dpi)
 
 
 def run(solution, path=None, functional=None):
@@ -79,17 +105,12 @@ def comparison(a, b, labels, table, path=None):
 
 
 def _sheet(pairs, shown, lower, path, middle=None):
-    path = files.check(path)
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):
-        names, draw = axis_names(pairs[0][1]), _measures
-        if copies.on_copies(run for _, run in pairs):
-            names, draw = names[1:], copies.measures
-        shown_planes = planes(names)
-        heights = [2.8 * len(shown_planes), *([3.4] if middle else []), 3.0]
-        figure = Figure(figsize=(11.5, sum(heights)))
+    names, draw = axis_names(pairs[0][1]), _measures
+    if copies.on_copies(run for _, run in pairs):
+        names, draw = names[1:], copies.measures
+    shown_planes = planes(names)
+    heights = [2.8 * len(shown_planes), *([3.4] if middle else []), 3.0]
+    with drawing((11.5, sum(heights)), path) as figure:
         rows = figure.subfigures(len(heights), 1, height_ratios=heights)
         upper = rows[0]
         grid = upper.subplots(
@@ -102,8 +123,6 @@ def _sheet(pairs, shown, lower, path, middle=None):
         if middle:
             middle(rows[1])
         lower(rows[-1].subplots(1, 3))
-        if path is not None:
-            files.save(figure, path)
     return figure
 
 
@@ -191,24 +210,18 @@ def study(found, path=None):
     -------
     matplotlib.figure.Figure
     """
-    path = files.check(path)
-    import matplotlib
-    from matplotlib.figure import Figure
-
     kinds = list(dict.fromkeys(fit["kind"] for fit in found.fits))
     kinds = kinds or sorted(set(found.table["kind"]))
     titles = TITLES | {n: f"flat norm along {n[5:]}" for n in found.quantities if n[:5] == "flat_"}
     shown = [name for name in found.quantities if name in titles]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.9 * len(shown) + 0.4, 2.9 * len(kinds) + 0.3))
+    size = (2.9 * len(shown) + 0.4, 2.9 * len(kinds) + 0.3)
+    with drawing(size, path) as figure:
         grid = figure.subplots(len(kinds), len(shown), squeeze=False)
         for row, which in zip(grid, kinds):
             for ax, name in zip(row, shown):
                 _sweep_panel(ax, found, which, name)
                 ax.set_title(titles[name])
         figure.suptitle(f"distance from {found.reference} at t = {found.time:.4g}", fontsize=10)
-        if path is not None:
-            files.save(figure, path)
     return figure
 
 
