@@ -211,8 +211,25 @@ def noted(slab):
     return axes
 
 
+def growing(features=60):
+    """Return a flow with growth and a density without amplitudes: moments are of Gram matrices."""
+    places = np.random.default_rng(0).normal(size=(2, features))
+    F = wgf.Risk(wgf.Features(lambda p: np.cos(p @ places)), wgf.Squared(np.ones(features)))
+    mesh = wgf.Mesh(x=wgf.Axis(-2, 2, 200), y=wgf.Axis(-2, 2, 24))
+    return wgf.FisherRao(F), wgf.Density.normal(mesh, 0.1, 0.5)
+
+
+def spied(equation):
+    """Return the list of the steps of Newton's method that the equation will have made."""
+    steps = []
+    if equation is not None:
+        move = equation._move
+        equation._move = lambda *arguments: steps.append(1) or move(*arguments)
+    return steps
+
+
 def count(cells=64, samples=20):
-    """Return bytes and messages sent by kind in a step: of order 2, implicit, and kinetic."""
+    """Return bytes and messages sent by kind in a step: order 2, implicit, kinetic, growth."""
     ranks, found = parallel.world(), {}
     start = wgf.Density.normal(cube((cells,) * 3), 0.1, 0.5)
     flow = wgf.GradientFlow(regression("relu", samples))
@@ -224,16 +241,19 @@ def count(cells=64, samples=20):
         ("explicit", wgf.FiniteVolume(), (flow, start)),
         ("implicit", wgf.ImplicitFiniteVolume(1e-3, growth=1), (flow, start)),
         ("kinetic", wgf.KineticFiniteVolume(), (ball, begin)),
+        ("growth", wgf.GrowthSplitting(), growing()),
     ):
         stepper = method.prepare(*problem)
         before, turns = dict(ranks.sent), noted(stepper.slab)
+        grams = spied(getattr(stepper, "equation", None))
         row = stepper.advance(1e-3)
         assert row["rejected"] == 0
         sent = {
             kind: [total[k] - before.get(kind, (0, 0))[k] for k in range(2)]
             for kind, total in ranks.sent.items()
         }
-        found[name] = {"sent": sent, "turns": turns.count(stepper.slab.axis)}
+        turned = turns.count(stepper.slab.axis)
+        found[name] = {"sent": sent, "turns": turned, "grams": len(grams)}
     return found
 
 

@@ -83,6 +83,10 @@ def test_as_much_is_sent_as_the_documentation_says(ranks, tmp_path):
     # two drifts with four planes from either side, and the marginal twice
     assert sent("kinetic", "cells") == 2 * 2 * 4 * 14 * 8 * ranks
     assert sent("kinetic", "whole") == 2 * 40 * 8 * (ranks - 1)
+    # a Gram matrix of 60 features a Newton step, from rank to rank and then to all
+    grams = found[0]["growth"]["grams"] * 8 * 60**2 * (ranks - 1)
+    assert sent("growth", "moments") == grams > 0
+    assert grams < sent("growth", "sums") < 2 * grams
 
 
 @needs_mpi
