@@ -96,6 +96,12 @@ def test_user_functions_of_the_wrong_shape_are_named():
         (wgf.Potential(lambda p: p), r"shape \(4, 1\) for 4 points"),
         (wgf.Risk(wgf.Features(lambda p: p[:, 0]), wgf.Squared([1.0])), "return an array"),
         (wgf.Risk(wgf.Features(lambda p: p), wgf.Squared([1.0, 2.0])), "1 features do not fit 2"),
+        (
+            wgf.Risk(
+                wgf.Features(lambda p: p * np.ones(3), amplitude=True), wgf.Squared(np.ones(3))
+            ),
+            r"given the shape \(1, 0\), a column an axis after the amplitude",
+        ),
     ):
         with pytest.raises(wgf.InputError, match=message):
             wgf.solve(wgf.GradientFlow(term), start, until=1.0)

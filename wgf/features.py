@@ -350,7 +350,18 @@ class Features(FeatureMap):
     def measure_size(self, dimension):
         """Call the function once at the origin to learn the number of samples."""
         if self._size is None:
-            self.unit(np.zeros((1, dimension - self.amplitude)))
+            columns = dimension - self.amplitude
+            try:
+                self.unit(np.zeros((1, columns)))
+            except checks.InputError:
+                raise
+            except (ValueError, IndexError) as error:
+                # most often the function wants another number of coordinates
+                after = " after the amplitude" if self.amplitude else ""
+                raise checks.InputError(
+                    f"features function: given the shape (1, {columns}), a column an axis{after}, "
+                    f"it raised '{str(error).strip()}', give a measure with the axes that the function takes"
+                ) from error
         return self._size
 
     def unit(self, rest):
