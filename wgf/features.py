@@ -360,7 +360,8 @@ class Features(FeatureMap):
                 after = " after the amplitude" if self.amplitude else ""
                 raise checks.InputError(
                     f"features function: given the shape (1, {columns}), a column an axis{after}, "
-                    f"it raised '{str(error).strip()}', give a measure with the axes that the function takes"
+                    f"it raised '{str(error).strip()}', give a measure with the axes that the "
+                    "function takes"
                 ) from error
         return self._size
 
