@@ -142,7 +142,8 @@ def face(before, after, inner, outer):
     number has neither part: it is seen in the loss alone.
     """
     velocity = before - after
-    ahead, back = larger(velocity, 0.0), smaller(velocity, 0.0)
+    ahead = larger(velocity, 0.0)
+    back = smaller(velocity, 0.0)
     return velocity, ahead, back, fused(ahead, inner, back * outer)
 
 
@@ -152,25 +153,20 @@ def face(before, after, inner, outer):
 
 @njit(cache=True, forceinline=True)
 def along_second(lines, j):
-    """Return ``(inflow, outflow rate, loss)`` of a cell along its row over the rate.
+    """Return as `face` what crosses the face after a cell of the row.
 
     `lines` holds the densities, the first variation and half the slopes, with those beyond the
-    ends. The loss is that of the face after the cell.
+    ends.
     """
     line, xi, half = lines
-    rho, slope = line[j], half[j]
-    _, _, away, inflow = face(xi[j - 1], xi[j], line[j - 1] + half[j - 1], rho - slope)
-    velocity, ahead, _, outflow = face(xi[j], xi[j + 1], rho + slope, line[j + 1] - half[j + 1])
-    return inflow - outflow, ahead - away, velocity * outflow
+    return face(xi[j], xi[j + 1], line[j] + half[j], line[j + 1] - half[j + 1])
 
 
 @njit(cache=True, forceinline=True)
 def along_first(lines, j):
     """Do as `along_second` with the cell averages as densities at the faces."""
     line, xi, _ = lines
-    _, _, away, inflow = face(xi[j - 1], xi[j], line[j - 1], line[j])
-    velocity, ahead, _, outflow = face(xi[j], xi[j + 1], line[j], line[j + 1])
-    return inflow - outflow, ahead - away, velocity * outflow
+    return face(xi[j], xi[j + 1], line[j], line[j + 1])
 
 
 @njit(cache=True, forceinline=True)
@@ -213,10 +209,13 @@ def stage_of_row(along, across):
         if len(axes) > 2:
             rate3, step3, lost3 = rates[3], dt * rates[3], 0.0
         peak = 0.0
+        _, _, back, inflow = along(lines, -1)
         for j in range(n):
             rho, xi = lines[0][j], lines[1][j]
-            gain, leaves, loss = along(lines, j)
-            net, out, lost = step * gain, rate * leaves, plus(lost, loss)
+            velocity, ahead, away, outflow = along(lines, j)
+            net, out = step * (inflow - outflow), rate * (ahead - back)
+            lost = plus(lost, velocity * outflow)
+            inflow, back = outflow, away
             gain, leaves, loss = across(axes[0], rho, xi, j)
             net, out = fused(step1, gain, net), fused(rate1, leaves, out)
             lost1 = plus(lost1, loss)
