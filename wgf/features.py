@@ -31,10 +31,13 @@ class FeatureMap:
         Whether the gradient jumps (ReLU): adaptive integrators then use a looser tolerance.
     size : int
         Number of samples ``n``.
+    parity : {-1, 1} or None
+        ``unit(-rest) = parity unit(rest)``, so that a mesh around 0 needs half of its features.
     """
 
     names = None
     amplitude = False
+    parity = None
     homogeneity = "none"
     kinked = False
     abscissa = None
@@ -152,6 +155,7 @@ class Neurons(FeatureMap):
             + (("b",) if self.bias else ())
         )
         self.kinked = activation == "relu"
+        self.parity = -1 if activation == "tanh" else None
         self.homogeneity = "full" if activation == "relu" else "partial"
         self.abscissa = self.inputs[:, 0] if p == 1 else None
 

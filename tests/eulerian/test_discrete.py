@@ -76,3 +76,36 @@ def test_a_matrix_too_large_is_made_block_by_block(monkeypatch):
     assert np.allclose(operator.output(values), stored.output(values), rtol=1e-13, atol=1e-13)
     residual = np.linspace(-1, 1, features.size)
     assert np.array_equal(operator.variation(residual), stored.variation(residual))
+
+
+@pytest.mark.parametrize("cells", [(24, 30), (25, 31)])
+@pytest.mark.parametrize("samples", [40, 200])
+def test_half_of_the_features_of_a_parity_is_enough(cells, samples):
+    generator = np.random.default_rng(3)
+    features = wgf.Neurons(generator.normal(size=(samples, 2)), "tanh")
+    w1, w2 = (wgf.Axis(-3, 3, n) for n in cells)
+    mesh = wgf.Mesh(a=wgf.Axis(-1, 2, 5), w1=w1, w2=w2)
+    aside = wgf.Mesh(a=mesh.axes[0], w1=w1, w2=wgf.Axis(-3, 3.5, cells[1]))
+    values, residual = generator.random(mesh.cells), generator.normal(size=samples)
+    half = FeatureOperator(features, mesh)
+    assert half.rows == (np.prod(cells) + 1) // 2
+    assert FeatureOperator(features, aside).rows == np.prod(cells)
+    expected = values @ features.values(mesh.points()) * mesh.cell_volume
+    # the sums are taken in another order, and the compressed matrix keeps thirteen digits
+    bound = 1e-12 * np.abs(values).sum() * mesh.cell_volume
+    np.testing.assert_allclose(half.output(values), expected, rtol=0, atol=bound)
+    rest = mesh.sub(("w1", "w2")).points()
+    expected = features.unit(rest) @ residual
+    bound = 1e-12 * np.abs(residual).sum()
+    np.testing.assert_allclose(half.variation(residual), expected, rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_features_have_the_parity_they_claim(activation, bias):
+    generator = np.random.default_rng(4)
+    features = wgf.Neurons(generator.normal(size=(6, 2)), activation, bias=bias)
+    rest = generator.normal(size=(50, 2 + bias))
+    there, back = features.unit(rest), features.unit(-rest)
+    signs = [sign for sign in (-1, 1) if np.allclose(back, sign * there)]
+    assert signs == ([] if features.parity is None else [features.parity])

@@ -29,10 +29,13 @@ class FeatureOperator:
     For ``phi = a unit(rest)`` only ``unit`` on the mesh of the other axes is needed: a matrix of
     rest cells times samples. It is kept as ``basis @ mix`` when its numerical rank is well below
     the number of samples, as it stands when it fits in `memory` bytes, and made again block by
-    block otherwise. Every rank keeps an equal share of its rows.
+    block otherwise. Features with a parity on a mesh around 0 need the rows of one half only: the
+    others, in opposite order, are those up to the sign. Every rank keeps an equal share of them.
 
     Attributes
     ----------
+    rows : int
+        Number of rows of the matrix.
     rank : int or None
         Number of columns of `basis`, None if the matrix is not compressed.
     """
@@ -47,8 +50,11 @@ class FeatureOperator:
         else:
             self.amplitude = np.ones(1)
             self.rest = mesh
-        self.rows = self.rest.cells if self.rest is not None else 1
-        self.moments = np.empty(self.rows if features.amplitude else 0)
+        cells = self.rest.cells if self.rest is not None else 1
+        self.moments = np.empty(cells if features.amplitude else 0)
+        folds = features.amplitude and features.parity and _is_around_zero(self.rest)
+        self.mirrored = cells // 2 if folds else 0
+        self.rows = cells - self.mirrored
         self.matrix = self.mix = self.rank = None
         self.stored = 8 * self.rows * features.size <= memory
         divided = slab.ranks.size > 1
@@ -96,12 +102,13 @@ class FeatureOperator:
         """Return the rows of a share: of the basis if there is one, of the matrix if not."""
         return self._rows(share.low, share.high) if self.matrix is None else self.matrix
 
-    def moments_of(self, values, amplitude):
+    def moments_of(self, values, amplitude, parity=None):
         """Return the own numbers that the rows of the matrix are multiplied with.
 
-        `amplitude` is that of the operator or a function of it.
+        `amplitude` is that of the operator or a function of it, `parity` that of what is summed,
+        by default that of the features.
         """
-        slab, rest = self.slab, self.rows
+        slab, rest = self.slab, self.moments.size
         if not self.features.amplitude:
             return values[slab.own]
 
@@ -113,7 +120,11 @@ class FeatureOperator:
 
         slab.ranks.accumulate(self.moments, add)
         # the last rank has added to the sum of all others
-        return self.moments if slab.ranks.rank == slab.ranks.size - 1 else self.moments[:0]
+        if slab.ranks.rank < slab.ranks.size - 1:
+            return self.moments[:0]
+        kept, half = self.moments[: self.rows], self.mirrored
+        kept[:half] += (parity or self.features.parity or 1) * self.moments[self.rows :][::-1]
+        return kept
 
     def output(self, values):
         """Return ``∫ phi dmu`` of the flat cell averages `values`, shape ``(n,)``."""
@@ -136,13 +147,20 @@ class FeatureOperator:
             coefficients = np.empty(self.rank)
             kernels.features_variation(self.mix, residual, coefficients)
             residual = coefficients
-        size = self.rows if self.features.amplitude else int(np.prod(self.slab.shape))
-        result = np.empty(size)
+        amplitude = self.features.amplitude
+        result = np.empty(self.moments.size if amplitude else int(np.prod(self.slab.shape)))
         for share in self.shares:
             own = np.empty(share.high - share.low)
             kernels.features_variation(self.held(share), residual, own)
             share.variation.fill(own, result)
+        if self.mirrored:
+            result[self.rows :] = self.features.parity * result[: self.mirrored][::-1]
         return result
+
+
+def _is_around_zero(mesh):
+    """Return whether every cell has one opposite to it."""
+    return mesh is not None and all(axis.lower == -axis.upper for axis in mesh.axes)
 
 
 class _Share:

@@ -117,6 +117,8 @@ class _Joint:
         self.features = features
         self.size = sum(each.size for each in features)
         self.amplitude = all(each.amplitude for each in features)
+        parities = {each.parity for each in features}
+        self.parity = parities.pop() if len(parities) == 1 else None
 
     def unit(self, rest):
         if self.amplitude:
@@ -153,7 +155,7 @@ def gram_matrix(operator, values):
     thread and of one shape, handed on from rank to rank.
     """
     ranks = operator.slab.ranks
-    moments = operator.moments_of(values, operator.amplitude**2)
+    moments = operator.moments_of(values, operator.amplitude**2, parity=1)
     columns = operator.features.size if operator.rank is None else operator.rank
     total, part = np.zeros((columns, columns)), np.empty((columns, columns))
     for share in operator.shares:

@@ -152,6 +152,22 @@ def add_amplitude_moments(density, amplitude, rest, moments, begin, first, last)
 
 
 @njit(cache=True, parallel=True)
+def held_back(density, potential, last, inner, values, held):
+    """Fill the density of the cells `last` at a wall and what they would lose through it.
+
+    `inner` are their neighbours. An empty cell of a fast diffusion has an infinite potential and
+    nothing to lose.
+    """
+    for k in prange(last.size):
+        rho = values[k] = density[last[k]]
+        held[k] = 0.0
+        if rho > 0.0 and np.isfinite(potential[inner[k]]):
+            speed = potential[inner[k]] - potential[last[k]]
+            if not speed <= 0.0:
+                held[k] = rho * speed
+
+
+@njit(cache=True, parallel=True)
 def features_output(matrix, moments, partials, width):
     """Fill ``partials[block] = moments_block . matrix_block`` for blocks of `width` rows."""
     rows = matrix.shape[0]

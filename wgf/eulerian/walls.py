@@ -4,6 +4,8 @@ import functools
 
 import numpy as np
 
+from wgf.eulerian import kernels
+
 
 class Walls:
     """The walls of the axes along which something moves.
@@ -42,11 +44,9 @@ class Walls:
         pairs = []
         for _, _, sides in self.sides:
             for last, inner, bounds in sides:
-                rho = values[last]
-                # empty cells of a fast diffusion have an infinite potential and nothing to lose
-                ends = [np.where(rho > 0, potential[cells], 0.0) for cells in (inner, last)]
-                speed = np.where(np.isfinite(ends[0]), ends[0] - ends[1], 0.0)
-                pairs += [(rho, bounds), (rho * np.maximum(speed, 0.0), bounds)]
+                rho, held = np.empty(last.size), np.empty(last.size)
+                kernels.held_back(values, potential, last, inner, rho, held)
+                pairs += [(rho, bounds), (held, bounds)]
         sums = iter(self.ranks.sums(*pairs) if pairs else ())
         found = {}
         for name, rate, sides in self.sides:
