@@ -2,8 +2,8 @@
 
 Every peer is a function ``peer(case, order)`` that returns a callable: it makes `STEPS` steps from
 the density of the case and returns the new one. It may prepare and compile whatever it likes
-before; it raises `ImportError` if its package is not installed and `NotImplementedError` for
-schemes that it does not have.
+before; it raises `ImportError` if its package is not installed and `Unavailable` for cases
+that it does not have or that would take minutes.
 """
 
 import functools
@@ -12,6 +12,10 @@ import itertools
 import numpy as np
 
 STEPS = 4
+
+
+class Unavailable(Exception):
+    """A peer has no such scheme, or needs minutes for such a mesh."""
 
 
 class Case:
@@ -65,7 +69,7 @@ def formula(xp, courants, order):
 def numpy(case, order):
     """Whole arrays of NumPy: the reference."""
     if case.density.size > 1 << 21:
-        raise NotImplementedError
+        raise Unavailable
     step = formula(np, case.courants, order)
 
     def call():
@@ -140,7 +144,7 @@ def pypde(case, order):
     import pde
 
     if order == 2 or case.density.size > 1 << 21:
-        raise NotImplementedError
+        raise Unavailable
     grid = pde.CartesianGrid([(0, n) for n in case.shape], case.shape, periodic=True)
     names = "xyz"[: len(case.shape)]
     terms, constants = [], {}
@@ -167,7 +171,7 @@ def fipy(case, order):
     import fipy as package
 
     if order == 2 or len(case.shape) != 2 or case.density.size > 1 << 18:
-        raise NotImplementedError
+        raise Unavailable
     mesh = package.PeriodicGrid2D(nx=case.shape[1], ny=case.shape[0], dx=1.0, dy=1.0)
     value = package.CellVariable(mesh=mesh, value=case.density.ravel())
     velocity = package.FaceVariable(mesh=mesh, rank=1)
@@ -246,5 +250,5 @@ def installed(case, order):
     for name, make in itertools.chain({"NumPy": numpy}.items(), PEERS.items()):
         try:
             yield name, make(case, order)
-        except (ImportError, NotImplementedError):
+        except (ImportError, Unavailable):
             continue
