@@ -119,7 +119,7 @@ def speed(folder):
             ax.axhline(1, color="0.4", lw=0.8)
             ax.set(yscale="log", xlim=(-0.5, len(meshes) - 0.5), title=f"order {order}")
             ax.set_xticks(range(len(meshes)), meshes)
-            ticks = [1, 2, 5, 10, 20]
+            ticks = [1, 2, 5, 10, 20, 100, 1000]
             ax.set_yticks(ticks, map(str, ticks))
             ax.set_yticks([], minor=True)
         figure.axes[0].set_ylabel("time of a step / that of wgf")
