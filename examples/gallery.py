@@ -118,7 +118,8 @@ def speed(folder):
                 ax.errorbar(at, middle, around, fmt=marker, ms=5, lw=1, color=colour, label=name)
             ax.axhline(1, color="0.4", lw=0.8)
             ax.set(yscale="log", xlim=(-0.5, len(meshes) - 0.5), title=f"order {order}")
-            ax.set_xticks(range(len(meshes)), meshes)
+            sizes = [f"{mesh.split()[0]}{'²³'[mesh.count('×') - 1]}" for mesh in meshes]
+            ax.set_xticks(range(len(meshes)), sizes)
             ticks = [1, 2, 5, 10, 20, 100, 1000]
             ax.set_yticks(ticks, map(str, ticks))
             ax.set_yticks([], minor=True)
