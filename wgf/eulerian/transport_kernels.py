@@ -142,8 +142,7 @@ def face(before, after, inner, outer):
     number has neither part: it is seen in the loss alone.
     """
     velocity = before - after
-    ahead = larger(velocity, 0.0)
-    back = smaller(velocity, 0.0)
+    ahead, back = larger(velocity, 0.0), smaller(velocity, 0.0)
     return velocity, ahead, back, fused(ahead, inner, back * outer)
 
 
