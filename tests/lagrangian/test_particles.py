@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.lagrangian.empirical import feature_products
 
 
 def quadratic_neuron():
@@ -84,37 +83,6 @@ def test_forward_backward_is_of_order_one_with_a_fixed_step():
         )
         errors.append(abs(run.final.points[0, 0] - exact))
     assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 0.9
-
-
-@pytest.mark.parametrize(
-    "features",
-    [
-        wgf.Neurons(np.linspace(-1, 2, 17), "tanh"),
-        wgf.Neurons(np.linspace(-1, 2, 17), "sigmoid", bias=True),
-        wgf.Neurons(np.linspace(-1, 2, 34).reshape(17, 2), "relu"),
-        wgf.Neurons(np.linspace(-1, 2, 34).reshape(17, 2), "relu", bias=True),
-        wgf.Filter.dirichlet(7),
-        wgf.Filter.gaussian(np.array([0.9, 0.1, 0.4, 0.2, 0.6]), 0.05),
-    ],
-    ids=repr,
-)
-def test_fused_kernels_against_the_formulas(features):
-    generator = np.random.default_rng(0)
-    points = generator.normal(size=(600, len(features.names)))
-    points[:, -1] = np.abs(points[:, -1]) % 1.0
-    weights, residual = generator.random(600), generator.normal(size=features.size)
-    fused = feature_products(features)
-    assert type(fused).__name__ == "_Fused"
-    # sums of 600 terms of order 1 in another order
-    assert np.allclose(
-        fused.output(points, weights), features.output(points, weights), rtol=1e-12, atol=1e-11
-    )
-    assert np.allclose(
-        fused.gradient(points, residual),
-        features.potential_gradient(points, residual),
-        rtol=1e-11,
-        atol=1e-11,
-    )
 
 
 def test_particles_stop_at_walls_and_wrap_on_periods():

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -23,7 +24,7 @@ def power_blocks(rows, columns, entries, least, most):
 
 
 def each(work, blocks):
-    """Return ``work(block)`` for every block, in their order; `work` must not call kernels."""
+    """Return ``work(block)`` for every block, in their order; `work` calls no parallel kernel."""
     blocks = list(blocks)
     threads = min(get_num_threads(), len(blocks))
     with one_library_thread():
@@ -37,6 +38,24 @@ def each(work, blocks):
                 return work(block)
 
         return list(_pool(threads).map(alike, blocks))
+
+
+class Rooms(threading.local):
+    """Arrays that every thread keeps: fresh memory costs more than what is computed in it.
+
+    `columns` are pairs of a number of columns and a type. A call gives one array for each, with the
+    rows of a slice.
+    """
+
+    def __init__(self, *columns):
+        self.columns = columns
+        self.arrays = [np.empty((0, 0))]
+
+    def __call__(self, rows):
+        count = rows.stop - rows.start
+        if len(self.arrays[0]) < count:
+            self.arrays = [np.empty((count, width), kind) for width, kind in self.columns]
+        return [array[:count] for array in self.arrays]
 
 
 @functools.cache

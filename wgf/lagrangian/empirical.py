@@ -1,117 +1,17 @@
-"""The functional of weighted particles: values and gradients, with fused kernels where they exist.
-
-A feature map without a kernel of its own is evaluated by its own formulas in blocks of rows; for
-inputs of many coordinates these are matrix products and the better choice.
-"""
+"""The functional of weighted particles, shared among ranks: values, gradients, bookkeeping."""
 
 import json
 
 import numpy as np
 
 from wgf import checks, parallel
-from wgf.features import BLOCK_ENTRIES as FEATURE_ENTRIES
-from wgf.features import Filter, Neurons
 from wgf.functional import least_norm
 from wgf.lagrangian import kernels
-from wgf.lagrangian.blocks import each, power_blocks
+from wgf.lagrangian.products import feature_products
 from wgf.measure import Particles
-from wgf.threads import one_library_thread
 
-FUSED_INPUTS = 8
 # particles whose noise is drawn at once
 DRAWN = 1 << 16
-# most particles of a block whose features are evaluated by their own formulas
-GENERAL_BLOCK = 1024
-
-
-class _General:
-    """Products with any features by their own formulas, block after block.
-
-    Blocks of the features of this package are worked on by several threads; the user's own
-    functions are called by one.
-    """
-
-    # samples drawn of the features have other blocks, but none is longer
-    together = GENERAL_BLOCK
-
-    def __init__(self, features, share=None):
-        self.features = features
-        self.share = share
-        self.each = each if isinstance(features, Neurons | Filter) else _one_by_one
-
-    def _blocks(self, rows):
-        return power_blocks(rows, self.features.size, FEATURE_ENTRIES, 1, GENERAL_BLOCK)
-
-    def output(self, points, weights):
-        features = self.features
-
-        def work(rows):
-            return features.output(points[rows], weights[rows])
-
-        return sum_of_blocks(self.share, self.each(work, self._blocks(len(points))), features.size)
-
-    def gradient(self, points, residual):
-        result = np.empty(np.shape(points))
-
-        def work(rows):
-            result[rows] = self.features.potential_gradient(points[rows], residual)
-
-        self.each(work, self._blocks(len(points)))
-        return result
-
-    def potential(self, points, residual):
-        result = np.empty(len(points))
-
-        def work(rows):
-            result[rows] = self.features.potential(points[rows], residual)
-
-        self.each(work, self._blocks(len(points)))
-        return result
-
-
-def _one_by_one(work, blocks):
-    with one_library_thread():
-        return [work(block) for block in blocks]
-
-
-def sum_of_blocks(share, parts, size):
-    """Return the sum of one vector a block of particles, in the order of all blocks."""
-    parts = np.array(parts).reshape(-1, size)
-    if share is None or share.ranks.size == 1:
-        return parts.sum(axis=0)
-    return share.ranks.column_sums(parts, share.ranks.bounds_of(len(parts)))
-
-
-class _Fused:
-    """Products by a pair of kernels; `arguments` go first, `order` sorts the samples.
-
-    All features with kernels have an amplitude, the first coordinate.
-    """
-
-    together = kernels.PARTICLES_PER_BLOCK
-
-    def __init__(self, share, features, output, gradient, arguments, order=None, scale=1.0):
-        self.share = share
-        self.ranks = parallel.Serial() if share is None else share.ranks
-        self.size = features.size
-        self.kernels = output, gradient
-        self.arguments = arguments
-        self.order = np.arange(self.size) if order is None else order
-        self.scale = scale
-
-    def output(self, points, weights):
-        partials = np.empty((kernels.blocks_of(len(points)), self.size))
-        self.kernels[0](*self.arguments, points, weights, partials)
-        result = np.empty(self.size)
-        blocks = None if self.share is None else self.share.blocks
-        total = self.ranks.column_sums(partials, blocks)
-        result[self.order] = total * self.scale
-        return result
-
-    def gradient(self, points, residual):
-        result = np.empty_like(points)
-        self.kernels[1](*self.arguments, points, (residual * self.scale)[self.order], result)
-        return result
 
 
 class Share:
@@ -194,41 +94,6 @@ def share_of(flow, particles, together=0):
     return Share(particles, ranks, block)
 
 
-def feature_products(features, share=None):
-    """Return the fastest object with `output` and `gradient` for `features`.
-
-    `share` says which particles are those of this rank, by default all.
-    """
-    if isinstance(features, Neurons) and features.inputs.shape[1] <= FUSED_INPUTS:
-        code = {"relu": kernels.RELU, "tanh": kernels.TANH, "sigmoid": kernels.SIGMOID}
-        columns = np.ascontiguousarray(features.inputs.T)
-        arguments = (columns, code[features.activation], features.bias)
-        return _Fused(share, features, kernels.neuron_output, kernels.neuron_gradient, arguments)
-    if isinstance(features, Filter) and features.names == ("w", "x"):
-        if hasattr(features, "order"):
-            scale = np.full(features.size, np.sqrt(2.0))
-            scale[0] = 1.0
-            return _Fused(
-                share,
-                features,
-                kernels.dirichlet_output,
-                kernels.dirichlet_gradient,
-                (features.order,),
-                scale=scale / np.sqrt(features.size),
-            )
-        samples = features.samples[:, 0]
-        order = np.argsort(samples, kind="stable")
-        return _Fused(
-            share,
-            features,
-            kernels.gaussian_output,
-            kernels.gaussian_gradient,
-            (samples[order], features.std),
-            order=order,
-        )
-    return _General(features, share)
-
-
 class EmpiricalFunctional:
     """A functional of particles that all methods for particles share.
 
@@ -264,12 +129,7 @@ class EmpiricalFunctional:
         """Return the first variation of risks and linear terms at the points."""
         result = np.zeros(len(points))
         for product, risk, output in zip(self.products, self.functional.risks, outputs):
-            if isinstance(product, _Fused):
-                # the derivative in the amplitude a of <r, phi> = a <r, unit>
-                slope = product.gradient(points, risk.residual(output))[:, 0]
-                result += points[:, 0] * slope
-            else:
-                result += product.potential(points, risk.residual(output))
+            result += product.potential(points, risk.residual(output))
         for term in self.functional.terms:
             if term.linear:
                 result += term.potential(points, self.names)

@@ -1,15 +1,14 @@
 """Gradient descent with all samples and a fixed step; matrix products for wide ReLU networks."""
 
-import threading
-
 import numpy as np
 
 from wgf import checks
 from wgf.features import Neurons
 from wgf.flows import GradientFlow
 from wgf.lagrangian import blocks
-from wgf.lagrangian.blocks import each
-from wgf.lagrangian.empirical import EmpiricalFunctional, share_of, sum_of_blocks
+from wgf.lagrangian.blocks import Rooms, each
+from wgf.lagrangian.empirical import EmpiricalFunctional, share_of
+from wgf.lagrangian.products import sum_of_blocks
 from wgf.measure import Particles
 
 # blocks of 4 MiB at most: large enough for a product at full speed, enough of them to share among
@@ -44,7 +43,8 @@ class RectifiedProducts:
         self.size = features.size
         self.pattern = None
         self.together = blocks.power_of_two(max(self.inputs.shape), *BLOCK)
-        self._kept = threading.local()
+        n, d = self.inputs.shape
+        self.rooms = Rooms((n, float), (n, bool), (d, float))
 
     def _blocks(self, rows):
         return row_blocks(rows, max(self.inputs.shape))
@@ -55,7 +55,7 @@ class RectifiedProducts:
         moments = points[:, 0] * weights
 
         def work(rows):
-            arguments, active, _ = self._buffers(rows)
+            arguments, active, _ = self.rooms(rows)
             np.matmul(points[rows, 1:], self.inputs.T, out=arguments)
             np.greater(arguments, 0, out=active)
             self.pattern[rows] = np.packbits(active, axis=1)
@@ -68,7 +68,7 @@ class RectifiedProducts:
         """Fill `result` with the gradient at the points of the last `output`."""
 
         def work(rows):
-            slope, _, product = self._buffers(rows)
+            slope, _, product = self.rooms(rows)
             active = np.unpackbits(self.pattern[rows], axis=1, count=self.size)
             np.multiply(active.view(np.int8), residual, out=slope)
             np.matmul(slope, self.inputs, out=product)
@@ -76,20 +76,6 @@ class RectifiedProducts:
             np.multiply(product, points[rows, :1], out=result[rows, 1:])
 
         each(work, self._blocks(len(points)))
-
-    def _buffers(self, rows):
-        """Return arrays of a block's rows: samples, their signs, coordinates.
-
-        Kept between calls, for each thread: fresh memory of this size costs more than what is
-        computed in it.
-        """
-        count = rows.stop - rows.start
-        kept = getattr(self._kept, "arrays", None)
-        if kept is None or len(kept[0]) < count:
-            n, d = self.inputs.shape
-            kept = np.empty((count, n)), np.empty((count, n), dtype=bool), np.empty((count, d))
-            self._kept.arrays = kept
-        return [array[:count] for array in kept]
 
     def flipped(self, pattern):
         """Return the share of signs in which `pattern` differs from the current one."""

@@ -19,6 +19,8 @@ RELU, TANH, SIGMOID = 0, 1, 2
 REDUCTION = {"reassoc", "nsz", "contract"}
 # a Gaussian nine standard deviations away is 3e-18 of its peak, below round-off
 GAUSSIAN_REACH = 9.0
+# added to a number below 2^51 it leaves no bits of a fraction; the low bits are an exponent of zero
+ROUNDING = 1.5 * 2.0**52 + 1023
 
 
 def blocks_of(particles):
@@ -26,139 +28,184 @@ def blocks_of(particles):
     return (particles + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK
 
 
-@njit(cache=True, fastmath=REDUCTION)
-def product(left, right):
-    """Return the dot product of two short arrays."""
-    result = 0.0
-    for k in range(left.size):
-        result += left[k] * right[k]
-    return result
-
-
-@njit(cache=True)
-def neuron_arguments(inputs, point, bias, result):
-    """Fill ``result[k] = w . x_k + b``; `inputs` holds one row a coordinate."""
-    p = inputs.shape[0]
-    result[:] = point[p] if bias else 0.0
-    for i in range(p):
-        weight = point[i]
-        row = inputs[i]
-        for k in range(result.size):
-            result[k] += weight * row[k]
-
-
 @intrinsic
-def power_of_two(typing, exponent):
-    """Return 2^exponent of a whole number between -1022 and 1023, given as a float."""
+def shifted_to_exponent(typing, number):
+    """Return the number whose exponent is the low bits of the significand of `number`."""
 
     def lower(context, builder, signature, arguments):
-        # the last bits of the sum are those of the exponent of the result
-        number, bits = arguments[0].type, IntType(64)
-        total = builder.bitcast(builder.fadd(arguments[0], number(2.0**52 + 1023)), bits)
-        return builder.bitcast(builder.shl(total, bits(52)), number)
+        kind, bits = arguments[0].type, IntType(64)
+        whole = builder.bitcast(arguments[0], bits)
+        return builder.bitcast(builder.shl(whole, bits(52)), kind)
 
     return types.float64(types.float64), lower
 
 
-# no quotient is by zero: asking would keep the compiler from filling the lanes
-@njit(cache=True, forceinline=True, error_model="numpy")
+# no quotient is by zero: asking would keep the compiler from filling the lanes; sums may be fused
+# with products but not reordered, or the rounding to whole numbers would be lost
+@njit(cache=True, forceinline=True, error_model="numpy", fastmath={"contract"})
 def tanh(x):
     """Return tanh(x) within a few units in the last place, in operations that fill vector lanes.
 
-    The rational approximations of tanh near zero and of exp are those of Moshier's Cephes library.
+    With ``x = y + k ln(2)/2``, ``s = 2^-k`` and ``tanh(y) = a/b`` it is
+    ``(b (1 - s) + a (1 + s)) / (b (1 + s) + a (1 - s))``: one quotient, and nothing cancels.
+    ``a/b`` is the rational function of the least relative error on ``|y| <= ln(2)/4``, which is
+    5e-18, found by Remez's exchange.
     """
-    size = abs(x)
-    square = x * x
-    top = (-9.64399179425052238628e-1 * square - 9.92877231001918586564e1) * square
-    top -= 1.61468768441708447952e3
-    low = (square + 1.12811678491632931402e2) * square + 2.23548839060100448583e3
-    low = low * square + 4.84406305325125486048e3
-    near = x + x * square * (top / low)
     # beyond 20 the result is one; a NaN goes on
-    double = 40.0 if size > 20.0 else 2.0 * size
-    turns = (double * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0
-    rest = double - turns * 6.93145751953125e-1 - turns * 1.42860682030941723212e-6
-    square = rest * rest
-    top = (1.26177193074810590878e-4 * square + 3.02994407707441961300e-2) * square + 1.0
-    top *= rest
-    low = (3.00198505138664455042e-6 * square + 2.52448340349684104192e-3) * square
-    low = (low + 2.27265548208155028766e-1) * square + 2.0
-    exponential = (1.0 + 2.0 * (top / (low - top))) * power_of_two(turns)
-    far = 1.0 - 2.0 / (exponential + 1.0)
-    far = -far if x < 0.0 else far
-    return near if size < 0.625 else far
+    x = 20.0 if x > 20.0 else x
+    x = -20.0 if x < -20.0 else x
+    # rounds to the whole number -k and leaves 1023 - k in the low bits
+    turns = x * -2.8853900817779268 + ROUNDING
+    s = shifted_to_exponent(turns)
+    y = (turns - ROUNDING) * 0.34657359027997264 + x
+    square = y * y
+    a = ((0.06663713595532608 * square + 7.001330122286072) * square + 63.01862295755875) * y
+    b = (square + 28.007537774805293) * square + 63.01862295755875
+    return (b * (1.0 - s) + a * (1.0 + s)) / (b * (1.0 + s) + a * (1.0 - s))
+
+
+@njit(cache=True, forceinline=True)
+def scale_of(activation):
+    """Return c of ``sigma(z) = (1 - c) + c tanh(c z)``, which tanh and the sigmoid are."""
+    return 0.5 if activation == SIGMOID else 1.0
 
 
 @njit(cache=True)
-def activate(z, activation):
-    """Replace ``z`` by ``sigma(z)``."""
-    if activation == RELU:
-        for k in range(z.size):
-            z[k] = z[k] if z[k] > 0.0 else 0.0
-    elif activation == TANH:
-        for k in range(z.size):
-            z[k] = tanh(z[k])
-    else:
-        for k in range(z.size):
-            z[k] = 0.5 * (1.0 + tanh(0.5 * z[k]))
+def constant_of(activation, residual):
+    """Return the product of the residual with that constant ``1 - c``."""
+    # not in a parallel kernel, where the order of the sum would be that of the threads
+    return (1.0 - scale_of(activation)) * residual.sum()
 
 
 @njit(cache=True)
-def activate_with_slope(z, activation, residual, slope):
-    """Replace ``z`` by ``sigma(z)`` and fill ``slope = sigma'(z) residual``."""
+def weights_of(points, i):
+    """Return the weights of a neuron with three inputs, of which the last may be missing."""
+    p = points.shape[1] - 1
+    return points[i, 1], points[i, 2] if p > 1 else 0.0, points[i, 3] if p > 2 else 0.0
+
+
+@njit(cache=True, fastmath=REDUCTION)
+def add_activated(inputs, w, moment, activation, part):
+    """Add ``moment sigma(w . x_k)`` to ``part[k]``, without the constant of the sigmoid."""
+    x1, x2, x3 = inputs
+    w1, w2, w3 = w
     if activation == RELU:
-        for k in range(z.size):
-            on = 1.0 if z[k] > 0.0 else 0.0
-            z[k] *= on
-            slope[k] = on * residual[k]
-    elif activation == TANH:
-        for k in range(z.size):
-            value = tanh(z[k])
-            z[k] = value
-            slope[k] = (1.0 - value * value) * residual[k]
+        for k in range(part.size):
+            z = w1 * x1[k] + w2 * x2[k] + w3 * x3[k]
+            part[k] += moment * (z if z > 0.0 else 0.0)
     else:
-        for k in range(z.size):
-            value = 0.5 * (1.0 + tanh(0.5 * z[k]))
-            z[k] = value
-            slope[k] = value * (1.0 - value) * residual[k]
+        c = scale_of(activation)
+        w1, w2, w3, moment = c * w1, c * w2, c * w3, c * moment
+        for k in range(part.size):
+            part[k] += moment * tanh(w1 * x1[k] + w2 * x2[k] + w3 * x3[k])
 
 
 @njit(cache=True, parallel=True)
-def neuron_output(inputs, activation, bias, points, weights, partials):
-    """Fill ``partials[block, k] = sum_i weights_i a_i sigma(w_i . x_k + b_i)``."""
+def neuron_output(inputs, activation, points, weights, partials):
+    """Fill ``partials[block, k] = sum_i weights_i a_i sigma(w_i . x_k)``, a tuple of three inputs.
+
+    Inputs that a neuron does not have are zeros, its bias is the weight of an input of ones.
+    """
     m = points.shape[0]
     for block in prange(partials.shape[0]):
         part = partials[block]
         part[:] = 0.0
-        z = np.empty(inputs.shape[1])
+        total = 0.0
         for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
-            neuron_arguments(inputs, points[i, 1:], bias, z)
-            activate(z, activation)
             moment = weights[i] * points[i, 0]
-            for k in range(z.size):
-                part[k] += moment * z[k]
+            total += moment
+            add_activated(inputs, weights_of(points, i), moment, activation, part)
+        part += (1.0 - scale_of(activation)) * total
+
+
+@njit(cache=True, fastmath=REDUCTION)
+def sums_of_slopes(inputs, w, activation, residual):
+    """Return ``<residual, sigma(w . x)>`` and its derivatives in the three weights.
+
+    The constant of the sigmoid is left out.
+    """
+    x1, x2, x3 = inputs
+    w1, w2, w3 = w
+    value, sum1, sum2, sum3 = 0.0, 0.0, 0.0, 0.0
+    if activation == RELU:
+        for k in range(residual.size):
+            z = w1 * x1[k] + w2 * x2[k] + w3 * x3[k]
+            slope = residual[k] if z > 0.0 else 0.0
+            value += slope * z
+            sum1 += slope * x1[k]
+            sum2 += slope * x2[k]
+            sum3 += slope * x3[k]
+        return value, sum1, sum2, sum3
+    c = scale_of(activation)
+    w1, w2, w3 = c * w1, c * w2, c * w3
+    for k in range(residual.size):
+        t = tanh(w1 * x1[k] + w2 * x2[k] + w3 * x3[k])
+        share = t * residual[k]
+        slope = residual[k] - t * share
+        value += share
+        sum1 += slope * x1[k]
+        sum2 += slope * x2[k]
+        sum3 += slope * x3[k]
+    return c * value, c * c * sum1, c * c * sum2, c * c * sum3
 
 
 @njit(cache=True, parallel=True)
-def neuron_gradient(inputs, activation, bias, points, residual, result):
-    """Fill ``result[i]`` with the gradient of ``<residual, a sigma(w . x + b)>``."""
-    m = points.shape[0]
-    p = inputs.shape[0]
+def neuron_gradient(inputs, activation, points, residual, result):
+    """Fill ``result[i]`` with the gradient of ``<residual, a sigma(w . x)>``."""
+    m, d = points.shape
+    constant = constant_of(activation, residual)
     for block in prange((m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK):
-        z = np.empty(inputs.shape[1])
-        slope = np.empty(inputs.shape[1])
         for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
-            neuron_arguments(inputs, points[i, 1:], bias, z)
-            activate_with_slope(z, activation, residual, slope)
-            result[i, 0] = product(z, residual)
-            a = points[i, 0]
-            for j in range(p):
-                result[i, 1 + j] = a * product(slope, inputs[j])
-            if bias:
-                total = 0.0
-                for k in range(slope.size):
-                    total += slope[k]
-                result[i, 1 + p] = a * total
+            sums = sums_of_slopes(inputs, weights_of(points, i), activation, residual)
+            result[i, 0] = constant + sums[0]
+            for j in range(1, d):
+                result[i, j] = points[i, 0] * sums[j]
+
+
+@njit(cache=True, nogil=True, fastmath=REDUCTION)
+def activate(z, shifts, moments, activation, part):
+    """Replace arguments ``z[i] + shifts[i]`` by activations and add ``moments . sigma(z)``.
+
+    tanh and the sigmoid leave ``t = tanh(c z)`` behind.
+    """
+    c = scale_of(activation)
+    total = 0.0
+    for i in range(z.shape[0]):
+        row, shift, moment = z[i], shifts[i], c * moments[i]
+        total += moments[i]
+        if activation == RELU:
+            for k in range(row.size):
+                value = row[k] + shift
+                row[k] = value if value > 0.0 else 0.0
+                part[k] += moment * row[k]
+        else:
+            for k in range(row.size):
+                row[k] = tanh(c * (row[k] + shift))
+                part[k] += moment * row[k]
+    part += (1.0 - c) * total
+
+
+@njit(cache=True, nogil=True, fastmath=REDUCTION)
+def slopes(activated, activation, residual, slope, values, sums):
+    """Fill ``slope = sigma' residual``, its `sums` over the samples and ``<residual, sigma>``."""
+    c = scale_of(activation)
+    constant = constant_of(activation, residual)
+    for i in range(activated.shape[0]):
+        row, out = activated[i], slope[i]
+        value, total = 0.0, 0.0
+        if activation == RELU:
+            for k in range(row.size):
+                out[k] = residual[k] if row[k] > 0.0 else 0.0
+                value += row[k] * residual[k]
+                total += out[k]
+        else:
+            for k in range(row.size):
+                share = row[k] * residual[k]
+                out[k] = c * c * (residual[k] - row[k] * share)
+                value += share
+                total += out[k]
+        values[i] = constant + c * value
+        sums[i] = total
 
 
 @njit(cache=True, parallel=True)
