@@ -69,6 +69,10 @@ def problems():
     backward = wgf.ForwardBackward(0.05)
     yield "forward-backward", flow(relu + wgf.L1(0.01, "a")), particles, 0.3, backward
     yield "runge-kutta", flow(tanh + wgf.Ridge(0.01)), particles, 0.5, wgf.RungeKutta()
+    generator = np.random.default_rng(3)
+    inputs, points = generator.normal(size=(20, 5)), generator.normal(size=(1100, 7))
+    many = wgf.Risk(wgf.Neurons(inputs, "sigmoid", bias=True), wgf.Squared(inputs[:, 0]))
+    yield "many inputs", flow(many), wgf.Particles(points), 0.5, wgf.RungeKutta()
     noise = tanh + wgf.Ridge(0.01) + wgf.Entropy(0.01)
     yield "langevin", flow(noise), particles, 0.05, wgf.Langevin(0.02)
     yield "sgd", flow(relu + wgf.L1(0.01)), particles, 0.5, wgf.StochasticGradient(0.05, 10)
