@@ -27,11 +27,12 @@ SMALL = ((128, 128), (32, 32, 32))
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
-def alternate(calls, repeats, clock="wall"):
+def alternate(calls, repeats, clock="wall", pause=0.0):
     """Return the times of all calls, taking turns after one warm-up each, ``(calls, repeats)``.
 
     On a machine that others use too, one thread and the time of the `processor` tell more than the
-    time of the wall.
+    time of the wall. A `pause` before each call, in seconds, lets the threads of the call before
+    go to sleep: those of linear algebra libraries wait busily for a while.
     """
     now = CLOCKS[clock]
     times = np.empty((len(calls), repeats))
@@ -39,6 +40,7 @@ def alternate(calls, repeats, clock="wall"):
         call()
     for k in range(repeats):
         for row, call in zip(times, calls):
+            time.sleep(pause)
             start = now()
             call()
             row[k] = now() - start
@@ -211,7 +213,7 @@ def particle_rows(count, dimension, repeats, beside, clock="wall"):
     if beside:
         calls |= dict(peers.particle_peers(inputs, targets, points))
     expected = ours()
-    times = alternate(list(calls.values()), repeats, clock)
+    times = alternate(list(calls.values()), repeats, clock, pause=0.1)
     rows = []
     for (name, call), found in zip(calls.items(), times):
         result = call()

@@ -60,7 +60,7 @@ def test_fused_kernels_against_the_formulas(features):
 def test_matrix_products_against_the_formulas(activation, bias, kept, monkeypatch):
     monkeypatch.setattr(products, "KEPT_ENTRIES", kept)
     # two products a block
-    monkeypatch.setattr(products, "WIDE_ENTRIES", 128 * 17)
+    monkeypatch.setattr(products, "FEATURE_ENTRIES", 128 * 17)
     inputs = np.sin(np.arange(17.0 * 9)).reshape(17, 9)
     features = wgf.Neurons(inputs, activation, bias=bias)
     wide = feature_products(features)

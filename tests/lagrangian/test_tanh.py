@@ -6,8 +6,8 @@ from wgf.lagrangian import kernels
 
 
 def tanh(x):
-    found, none = x[None, :].copy(), np.zeros(1)
-    kernels.activate(found, none, none, kernels.TANH, np.zeros(x.size))
+    found, none = np.empty((1, x.size)), np.zeros(1)
+    kernels.activate(x[None, :], none, none, kernels.TANH, found, np.zeros(x.size))
     return found[0]
 
 

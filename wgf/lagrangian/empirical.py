@@ -160,9 +160,13 @@ class EmpiricalFunctional:
 
     def smooth_gradient(self, points, outputs):
         """Return the gradient of the smooth part of the first variation, shape ``(m, d)``."""
-        result = np.zeros(points.shape)
+        result = None
         for product, risk, output in zip(self.products, self.functional.risks, outputs):
-            result += product.gradient(points, risk.residual(output))
+            part = product.gradient(points, risk.residual(output))
+            # the first one is the sum so far: zeros of that size take as long as a sum
+            result = part if result is None else np.add(result, part, out=result)
+        if result is None:
+            result = np.zeros(points.shape)
         cloud = self.cloud(points)
         for term in self.functional.terms:
             if term.smooth and not term.composed and not term.local:

@@ -163,49 +163,50 @@ def neuron_gradient(inputs, activation, points, residual, result):
 
 
 @njit(cache=True, nogil=True, fastmath=REDUCTION)
-def activate(z, shifts, moments, activation, part):
-    """Replace arguments ``z[i] + shifts[i]`` by activations and add ``moments . sigma(z)``.
+def activate(arguments, shifts, moments, activation, activated, part):
+    """Fill `activated` for arguments ``z[i] + shifts[i]`` and add ``moments . sigma`` to `part`.
 
-    tanh and the sigmoid leave ``t = tanh(c z)`` behind.
+    For the sigmoid, as for tanh, it is ``t = tanh(c z)``. Both arrays may be the same.
     """
     c = scale_of(activation)
     total = 0.0
-    for i in range(z.shape[0]):
-        row, shift, moment = z[i], shifts[i], c * moments[i]
+    for i in range(arguments.shape[0]):
+        z, t, shift, moment = arguments[i], activated[i], shifts[i], c * moments[i]
         total += moments[i]
         if activation == RELU:
-            for k in range(row.size):
-                value = row[k] + shift
-                row[k] = value if value > 0.0 else 0.0
-                part[k] += moment * row[k]
+            for k in range(part.size):
+                value = z[k] + shift
+                value = value if value > 0.0 else 0.0
+                t[k] = value
+                part[k] += moment * value
         else:
-            for k in range(row.size):
-                row[k] = tanh(c * (row[k] + shift))
-                part[k] += moment * row[k]
+            for k in range(part.size):
+                value = tanh(c * (z[k] + shift))
+                t[k] = value
+                part[k] += moment * value
     part += (1.0 - c) * total
 
 
 @njit(cache=True, nogil=True, fastmath=REDUCTION)
-def slopes(activated, activation, residual, slope, values, sums):
-    """Fill ``slope = sigma' residual``, its `sums` over the samples and ``<residual, sigma>``."""
+def slopes(activated, amplitudes, activation, residual, slope, sums):
+    """Fill ``slope = a sigma' residual`` and the rows ``(<residual, sigma>, sum(slope))``."""
     c = scale_of(activation)
     constant = constant_of(activation, residual)
     for i in range(activated.shape[0]):
-        row, out = activated[i], slope[i]
+        t, row, factor = activated[i], slope[i], c * c * amplitudes[i]
         value, total = 0.0, 0.0
         if activation == RELU:
-            for k in range(row.size):
-                out[k] = residual[k] if row[k] > 0.0 else 0.0
-                value += row[k] * residual[k]
-                total += out[k]
+            for k in range(residual.size):
+                row[k] = factor * residual[k] if t[k] > 0.0 else 0.0
+                value += t[k] * residual[k]
+                total += row[k]
         else:
-            for k in range(row.size):
-                share = row[k] * residual[k]
-                out[k] = c * c * (residual[k] - row[k] * share)
+            for k in range(residual.size):
+                share = t[k] * residual[k]
+                row[k] = factor * (residual[k] - t[k] * share)
                 value += share
-                total += out[k]
-        values[i] = constant + c * value
-        sums[i] = total
+                total += row[k]
+        sums[i, 0], sums[i, 1] = constant + c * value, total
 
 
 @njit(cache=True, parallel=True)

@@ -16,8 +16,6 @@ from wgf.threads import one_library_thread
 ACTIVATIONS = {"relu": kernels.RELU, "tanh": kernels.TANH, "sigmoid": kernels.SIGMOID}
 # more weights a neuron, a bias included, are for matrix products
 FUSED_WEIGHTS = 3
-# activations of one matrix product: few enough to stay in cache, enough for its full speed
-WIDE_ENTRIES = 1 << 17
 # most activations that an output keeps for the gradient
 KEPT_ENTRIES = 1 << 27
 # most particles of a block whose features are evaluated by their own formulas
@@ -175,11 +173,11 @@ class _Wide:
         self.size, self.coordinates = self.inputs.shape
         self.activation = ACTIVATIONS[features.activation]
         self.kept, self.points = np.empty((0, self.size)), np.empty((0, 0))
-        self.rooms = Rooms((self.size, float), (self.size, float), (self.coordinates, float))
+        self.rooms = Rooms((self.size, float), (self.size, float))
 
     def output(self, points, weights):
         if len(points) * self.size > KEPT_ENTRIES:
-            self.kept = self.kept[:0]
+            self.kept = np.empty((0, self.size))
         elif len(points) != len(self.kept):
             self.kept, self.points = np.empty((len(points), self.size)), np.empty(points.shape)
         moments = points[:, 0] * weights
@@ -188,11 +186,10 @@ class _Wide:
         def work(block):
             part = parts[block.start // kernels.PARTICLES_PER_BLOCK]
             for rows in self._within(block):
+                room, activated = self.rooms(rows)
                 if len(self.kept):
-                    self.points[rows], activations = points[rows], self.kept[rows]
-                else:
-                    activations = self.rooms(rows)[0]
-                self._activate(points[rows], moments[rows], activations, part)
+                    self.points[rows], activated = points[rows], self.kept[rows]
+                self._activate(points[rows], moments[rows], room, activated, part)
 
         each(work, self._blocks(points))
         return sum_of_blocks(self.share, parts, self.size)
@@ -203,13 +200,11 @@ class _Wide:
 
         def work(block):
             for rows in self._within(block):
-                own, found = points[rows], result[rows]
-                found[:, 0], slopes, sums = self._slopes(rows, own, residual)
-                product = self.rooms(rows)[2]
-                np.matmul(slopes, self.inputs, out=product)
-                np.multiply(product, own[:, :1], out=found[:, 1 : 1 + p])
+                slopes, sums = self._slopes(rows, points[rows], residual)
+                np.matmul(slopes, self.inputs, out=result[rows, 1 : 1 + p])
+                result[rows, 0] = sums[:, 0]
                 if self.bias:
-                    np.multiply(sums, own[:, 0], out=found[:, -1])
+                    result[rows, -1] = sums[:, 1]
 
         each(work, self._blocks(points))
         return result
@@ -219,7 +214,8 @@ class _Wide:
 
         def work(block):
             for rows in self._within(block):
-                result[rows] = points[rows, 0] * self._slopes(rows, points[rows], residual)[0]
+                values = self._slopes(rows, points[rows], residual)[1][:, 0]
+                result[rows] = points[rows, 0] * values
 
         each(work, self._blocks(points))
         return result
@@ -230,23 +226,25 @@ class _Wide:
     def _within(self, block):
         """Yield slices of a block whose activations fit in cache with their slopes."""
         for rows in power_blocks(
-            block.stop - block.start, self.size, WIDE_ENTRIES, 1, self.together
+            block.stop - block.start, self.size, FEATURE_ENTRIES, 1, self.together
         ):
             yield slice(block.start + rows.start, block.start + rows.stop)
 
-    def _activate(self, points, moments, activations, part):
-        """Fill `activations` and add their sum to `part`."""
-        np.matmul(points[:, 1 : 1 + self.coordinates], self.inputs.T, out=activations)
+    def _activate(self, points, moments, room, activated, part):
+        """Fill `activated`, by way of `room`, and add its sum to `part`."""
+        np.matmul(points[:, 1 : 1 + self.coordinates], self.inputs.T, out=room)
         shifts = points[:, -1].copy() if self.bias else np.zeros(len(points))
-        kernels.activate(activations, shifts, moments, self.activation, part)
+        kernels.activate(room, shifts, moments, self.activation, activated, part)
 
     def _slopes(self, rows, points, residual):
-        """Return ``<residual, sigma>``, the slopes times the residual and their sums."""
-        activations, slopes, _ = self.rooms(rows)
+        """Return the slopes times residual and amplitudes, and what `kernels.slopes` sums."""
+        slopes, activated = self.rooms(rows)
         if len(self.kept) >= rows.stop and np.array_equal(self.points[rows], points):
-            activations = self.kept[rows]
+            activated = self.kept[rows]
         else:
-            self._activate(points, np.zeros(len(points)), activations, np.zeros(self.size))
-        values, sums = np.empty((2, len(points)))
-        kernels.slopes(activations, self.activation, residual, slopes, values, sums)
-        return values, slopes, sums
+            none = np.zeros(len(points))
+            self._activate(points, none, slopes, activated, np.zeros(self.size))
+        sums = np.empty((len(points), 2))
+        amplitudes = points[:, 0].copy()
+        kernels.slopes(activated, amplitudes, self.activation, residual, slopes, sums)
+        return slopes, sums
