@@ -8,7 +8,7 @@ from strategies import densities, functionals, meshes
 
 import wgf
 from wgf.eulerian.implicit import discrete_residual, residual_slope
-from wgf.eulerian.implicit_kernels import solve_line
+from wgf.eulerian.implicit_kernels import LANES, solve_panel
 
 KERNELS = (
     lambda z: 0.5 * np.sum(z**2, axis=1),
@@ -62,20 +62,22 @@ def test_energy_law_of_a_thousand_problems(case):
 @pytest.mark.parametrize("periodic", [False, True])
 @pytest.mark.parametrize("n", [2, 3, 9])
 def test_line_solve(n, periodic):
-    """Against a dense solve, with coefficients over twelve orders of magnitude."""
+    """Against dense solves, with coefficients over twelve orders of magnitude."""
     generator = np.random.default_rng(n)
-    a, b = 10.0 ** generator.uniform(-6, 6, (2, n))
+    a, b = 10.0 ** generator.uniform(-6, 6, (2, n, LANES))
     if not periodic:
         a[0] = b[-1] = 0.0
-    matrix = np.diag(1 + a + b)
-    for i in range(n):
-        matrix[(i + 1) % n, i] -= b[i]
-        matrix[(i - 1) % n, i] -= a[i]
-    right = generator.random(n)
-    result = np.empty(n)
-    solve_line(a, b, right.copy(), periodic, *np.empty((3, n)), result)
-    assert np.allclose(matrix @ result, right, atol=1e-9 * np.abs(matrix).max())
-    assert result.sum() == pytest.approx(right.sum(), rel=1e-13)
+    right = generator.random((n, LANES))
+    result = np.empty((n, LANES))
+    solve_panel(a, b, right.copy(), periodic, *np.empty((3, n, LANES)), result)
+    for k in range(LANES):
+        matrix = np.diag(1 + a[:, k] + b[:, k])
+        for i in range(n):
+            matrix[(i + 1) % n, i] -= b[i, k]
+            matrix[(i - 1) % n, i] -= a[i, k]
+        tolerance = 1e-9 * np.abs(matrix).max()
+        assert np.allclose(matrix @ result[:, k], right[:, k], atol=tolerance)
+    assert np.allclose(result.sum(axis=0), right.sum(axis=0), rtol=1e-13, atol=0)
     assert result.min() >= 0
 
 

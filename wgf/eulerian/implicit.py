@@ -207,8 +207,10 @@ class _Sweep:
         self.sizes = [operator.features.size for operator in discrete.operators]
         self.sizes += [discrete.mesh.cells] if discrete.pairs else []
         before, n, after, _ = self.lines
-        self._a, self._b, self._moved = (np.empty((before * after, n)) for _ in range(3))
-        self._failed = np.empty(before * after, dtype=np.int64)
+        lanes = implicit_kernels.LANES
+        panels = -(-before * after // lanes)
+        self._a, self._b, self._moved = (np.empty((panels, n, lanes)) for _ in range(3))
+        self._failed = np.empty((panels, lanes), dtype=bool)
         self.lost = 0.0
 
     def _split(self, unknown):

@@ -12,7 +12,8 @@ density ``exp(-xi / eps)`` and is the upwind flux as ``eps`` tends to 0.
 import numpy as np
 from numba import njit, prange
 
-LINES_PER_BLOCK = 16
+# lines solved side by side, one a vector lane: two AVX-512 registers hide the time of a division
+LANES = 16
 
 
 @njit(cache=True)
@@ -84,49 +85,62 @@ def add_fluxes(density, potential, before, n, after, periodic, rate, eps, net, o
 
 
 @njit(cache=True)
-def solve_line(a, b, y, periodic, q, p, c, x):
-    """Solve ``(1 + a_i + b_i) x_i - b_{i-1} x_{i-1} - a_{i+1} x_{i+1} = y_i``; `y` is overwritten.
+def solve_panel(a, b, y, periodic, q, r, c, x):
+    """Solve ``(1 + a_i + b_i) x_i - b_{i-1} x_{i-1} - a_{i+1} x_{i+1} = y_i`` in every lane.
 
-    ``a >= 0`` leaves to the left and ``b >= 0`` to the right; on a wall both are zero. The
-    elimination adds, multiplies and divides only non-negative numbers: every entry is known to a
-    few units in the last place times n, and a non-negative `y` gives a non-negative `x`. On a
-    period the last cell is kept apart and the flow through the others is sent back to it.
+    All arrays are ``(n, LANES)``; `y` is overwritten. ``a >= 0`` leaves to the left and ``b >= 0``
+    to the right; on a wall both are zero. The elimination adds, multiplies and divides only
+    non-negative numbers: every entry is known to a few units in the last place times n, and a
+    non-negative `y` gives a non-negative `x`. On a period the last cell is kept apart and the flow
+    through the others is sent back to it.
     """
-    n = a.size
+    n = a.shape[0]
     last = n - 1 if periodic else n
-    q[0] = 1.0
-    c[0] = a[0] if periodic else 0.0
-    p[0] = q[0] + b[0] + c[0]
+    for k in range(LANES):
+        q[0, k] = 1.0
+        c[0, k] = a[0, k] if periodic else 0.0
+        r[0, k] = 1.0 / (1.0 + b[0, k] + c[0, k])
     for i in range(1, last):
-        share = a[i] / p[i - 1]
-        q[i] = 1.0 + share * q[i - 1]
-        c[i] = share * c[i - 1]
-        p[i] = q[i] + b[i] + c[i]
-        y[i] += b[i - 1] / p[i - 1] * y[i - 1]
-    if not periodic:
-        x[n - 1] = y[n - 1] / p[n - 1]
-        for i in range(n - 2, -1, -1):
-            x[i] = (y[i] + a[i + 1] * x[i + 1]) / p[i]
-        return
-    k = n - 1
-    stays = q[k - 1] / p[k - 1]
-    pivot = 1.0 + a[k] * stays
-    total = y[k] + b[k - 1] / p[k - 1] * y[k - 1]
-    for i in range(k - 2, -1, -1):
-        stays = (q[i] + b[i] * stays) / p[i]
-    pivot += b[k] * stays
-    for i in range(k):
-        total += c[i] / p[i] * y[i]
-    x[k] = total / pivot
+        for k in range(LANES):
+            share = a[i, k] * r[i - 1, k]
+            q[i, k] = 1.0 + share * q[i - 1, k]
+            c[i, k] = share * c[i - 1, k]
+            r[i, k] = 1.0 / (q[i, k] + b[i, k] + c[i, k])
+            y[i, k] += b[i - 1, k] * r[i - 1, k] * y[i - 1, k]
+    if periodic:
+        close_period(a, b, y, q, r, c, x[n - 1])
+    for k in range(LANES):
+        x[last - 1, k] = y[last - 1, k] * r[last - 1, k]
+    for i in range(last - 2, -1, -1):
+        for k in range(LANES):
+            x[i, k] = (y[i, k] + a[i + 1, k] * x[i + 1, k]) * r[i, k]
+
+
+@njit(cache=True)
+def close_period(a, b, y, q, r, c, x):
+    """Find the last cell `x` of every periodic lane and add what flows from it to `y`."""
+    m = a.shape[0] - 1
+    stays, total, carried = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    for k in range(LANES):
+        stays[k] = q[m - 1, k] * r[m - 1, k]
+        carried[k] = 1.0 + a[m, k] * stays[k]
+        total[k] = y[m, k] + b[m - 1, k] * r[m - 1, k] * y[m - 1, k]
+    for i in range(m - 2, -1, -1):
+        for k in range(LANES):
+            stays[k] = (q[i, k] + b[i, k] * stays[k]) * r[i, k]
+    for i in range(m):
+        for k in range(LANES):
+            total[k] += c[i, k] * r[i, k] * y[i, k]
+    for k in range(LANES):
+        x[k] = total[k] / (carried[k] + b[m, k] * stays[k])
+        carried[k] = b[m, k]
     # inflow from the last cell, carried forward
-    carried = b[k]
-    for i in range(k):
-        y[i] += carried * x[k]
-        carried *= b[i] / p[i]
-    y[k - 1] += a[k] * x[k]
-    x[k - 1] = y[k - 1] / p[k - 1]
-    for i in range(k - 2, -1, -1):
-        x[i] = (y[i] + a[i + 1] * x[i + 1]) / p[i]
+    for i in range(m):
+        for k in range(LANES):
+            y[i, k] += carried[k] * x[k]
+            carried[k] *= b[i, k] * r[i, k]
+    for k in range(LANES):
+        y[m - 1, k] += a[m, k] * x[k]
 
 
 @njit(cache=True)
@@ -136,96 +150,135 @@ def slope_of_energy(rho, strength, exponent):
 
 
 @njit(cache=True)
-def line_coefficients(
-    rho, xi, eps, strength, exponent, step, periodic, linearised, a, b, moved, flux
-):
-    """Fill the outflow coefficients, the moved density and the flux of the faces.
+def coefficients(rho, xi, eps, strength, exponent, step, periodic, linearised, a, b, moved, flux):
+    """Fill the outflow coefficients, the moved density and the flux of the faces of a panel.
 
     `linearised` adds the dependence of the power energy on the density to the coefficients.
     """
-    n = rho.size
-    a[:] = 0.0
-    b[:] = 0.0
+    n = rho.shape[0]
+    delta, ahead, back = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    a[0] = b[n - 1] = moved[n - 1] = flux[n - 1] = 0.0
     for i in range(n if periodic else n - 1):
         j = (i + 1) % n
-        delta = xi[j] - xi[i]
+        for k in range(LANES):
+            delta[k] = xi[j, k] - xi[i, k]
         if strength > 0.0:
-            energy_i = slope_of_energy(rho[i], strength, exponent)
-            delta += slope_of_energy(rho[j], strength, exponent) - energy_i
-        ahead, back, moved[i] = face(rho[i], rho[j], delta, eps)
-        flux[i] = step * (ahead * rho[i] - back * rho[j])
+            for k in range(LANES):
+                energy = slope_of_energy(rho[i, k], strength, exponent)
+                delta[k] += slope_of_energy(rho[j, k], strength, exponent) - energy
+        if eps > 0.0:
+            for k in range(LANES):
+                ahead[k], back[k], moved[i, k] = face(rho[i, k], rho[j, k], delta[k], eps)
+        else:
+            for k in range(LANES):
+                ahead[k], back[k], moved[i, k] = face(rho[i, k], rho[j, k], delta[k], 0.0)
+        for k in range(LANES):
+            flux[i, k] = step * (ahead[k] * rho[i, k] - back[k] * rho[j, k])
         if linearised and strength > 0.0:
-            stiff = strength * exponent * moved[i]
-            ahead += stiff * rho[i] ** (exponent - 2.0)
-            back += stiff * rho[j] ** (exponent - 2.0)
-        b[i] += step * ahead
-        a[j] += step * back
-    if not periodic:
-        moved[n - 1] = 0.0
-        flux[n - 1] = 0.0
+            for k in range(LANES):
+                stiff = strength * exponent * moved[i, k]
+                ahead[k] += stiff * rho[i, k] ** (exponent - 2.0)
+                back[k] += stiff * rho[j, k] ** (exponent - 2.0)
+        for k in range(LANES):
+            b[i, k] = step * ahead[k]
+            a[j, k] = step * back[k]
 
 
 @njit(cache=True)
-def newton_line(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved):
-    """Solve one line of the implicit step; return whether it converged.
+def newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
+    """Solve a panel of lines with a power energy, into ``work[0]``; note the lanes that fail.
 
-    The result is ``work[0]``. Without a power energy the system is linear and solved at once;
-    with one it is an M-function and Newton's method is kept positive by taking at most nine
-    tenths of a cell's content away.
+    Every line is an M-function: Newton's method is kept positive by taking at most nine tenths of
+    a cell's content away. A lane that is there waits for the others.
     """
-    n = start.size
-    rho, y, q, p, c, flux, x = work[0], work[1], work[2], work[3], work[4], work[5], work[6]
-    if strength == 0.0:
-        rho[:] = start
-        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
-        y[:] = start
-        solve_line(a, b, y, periodic, q, p, c, rho)
-        # the moved density belongs to the solution
-        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
-        return True
-    largest = start.max()
-    if largest == 0.0:
-        rho[:] = 0.0
-        a[:] = 0.0
-        b[:] = 0.0
-        moved[:] = 0.0
-        return True
-    floor = 1e-30 * largest if exponent > 1.0 else 1e-10 * largest
-    for i in range(n):
-        rho[i] = max(start[i], floor)
-    previous = np.inf
+    n = start.shape[0]
+    rho, y, x, flux = work[0], work[1], work[2], work[3]
+    done = np.zeros(LANES, dtype=np.bool_)
+    largest, previous = np.zeros(LANES), np.full(LANES, np.inf)
+    for k in range(LANES):
+        largest[k] = start[:, k].max()
+        done[k] = largest[k] == 0.0
+        floor = 1e-30 * largest[k] if exponent > 1.0 else 1e-10 * largest[k]
+        for i in range(n):
+            rho[i, k] = max(start[i, k], floor)
     for _ in range(200):
-        line_coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
+        coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
         for i in range(n):
-            before = flux[i - 1] if i > 0 else (flux[n - 1] if periodic else 0.0)
-            # J rho - N(rho): what the linearised line must give
-            own = (a[i] + b[i]) * rho[i]
-            left = b[i - 1] * rho[i - 1] if i > 0 else b[n - 1] * rho[n - 1] * periodic
-            right = a[i + 1] * rho[i + 1] if i < n - 1 else a[0] * rho[0] * periodic
-            y[i] = start[i] - flux[i] + before + own - left - right
-        solve_line(a, b, y, periodic, q, p, c, x)
-        change = 0.0
-        for i in range(n):
-            new = max(x[i], 0.1 * rho[i])
-            change = max(change, abs(new - rho[i]))
-            if x[i] != new:
-                change = max(change, abs(x[i]))
-            rho[i] = new
-        if not np.isfinite(change):
-            return False
-        if change <= 1e-15 * largest or (change <= 1e-11 * largest and change >= 0.5 * previous):
-            # once more with the fluxes found: this solve conserves the mass to round-off
-            line_coefficients(
-                rho, xi, eps, strength, exponent, step, periodic, False, a, b, moved, flux
-            )
-            y[:] = start
-            solve_line(a, b, y, periodic, q, p, c, rho)
-            line_coefficients(
-                rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux
-            )
-            return True
-        previous = change
-    return False
+            for k in range(LANES):
+                # J rho - N(rho): what the linearised line must give
+                own = (a[i, k] + b[i, k]) * rho[i, k]
+                left = b[i - 1, k] * rho[i - 1, k]
+                right = a[(i + 1) % n, k] * rho[(i + 1) % n, k]
+                y[i, k] = start[i, k] - flux[i, k] + flux[i - 1, k] + own - left - right
+        solve_panel(a, b, y, periodic, work[4], work[5], work[6], x)
+        for k in range(LANES):
+            if done[k]:
+                continue
+            change = 0.0
+            for i in range(n):
+                new = max(x[i, k], 0.1 * rho[i, k])
+                change = max(change, abs(new - rho[i, k]))
+                if x[i, k] != new:
+                    change = max(change, abs(x[i, k]))
+                rho[i, k] = new
+            small = change <= 1e-11 * largest[k] and change >= 0.5 * previous[k]
+            done[k] = not np.isfinite(change) or small or change <= 1e-15 * largest[k]
+            failed[k] = not np.isfinite(change)
+            previous[k] = change
+        if done.all():
+            return
+    for k in range(LANES):
+        failed[k] = failed[k] or not done[k]
+
+
+@njit(cache=True)
+def implicit_panel(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
+    """Make the implicit step of a panel of lines into ``work[0]``.
+
+    Without a power energy the lines are linear and solved at once.
+    """
+    rho, y, flux = work[0], work[1], work[3]
+    failed[:] = False
+    if strength > 0.0:
+        newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed)
+    else:
+        rho[:] = start
+    # with the fluxes found: this solve conserves the mass to round-off
+    coefficients(rho, xi, eps, strength, exponent, step, periodic, False, a, b, moved, flux)
+    y[:] = start
+    solve_panel(a, b, y, periodic, work[4], work[5], work[6], rho)
+    # the moved density belongs to the solution
+    coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
+    if strength > 0.0:
+        for k in range(LANES):
+            if start[:, k].max() == 0.0:
+                rho[:, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
+
+
+@njit(cache=True)
+def origins(panel, before, n, after):
+    """Return where the lines of a panel begin; lanes without a line of their own do the last."""
+    found = np.empty(LANES, dtype=np.int64)
+    for k in range(LANES):
+        line = min(panel * LANES + k, before * after - 1)
+        found[k] = (line // after) * n * after + line % after
+    return found
+
+
+@njit(cache=True)
+def gather(values, origin, after, panel):
+    """Copy lines into a panel."""
+    for i in range(panel.shape[0]):
+        for k in range(LANES):
+            panel[i, k] = values[origin[k] + i * after]
+
+
+@njit(cache=True)
+def scatter(panel, origin, after, values):
+    """Copy a panel into lines."""
+    for i in range(panel.shape[0]):
+        for k in range(LANES):
+            values[origin[k] + i * after] = panel[i, k]
 
 
 @njit(cache=True, parallel=True)
@@ -235,46 +288,35 @@ def implicit_lines(
 ):  # fmt: skip
     """Make the implicit step along one axis; `step` is dt times mobility over h^2.
 
-    Fills the density, the coefficients of the linearised lines and the moved density of the face
-    ahead of each cell, all line after line (``a[line, i]``); ``failed[line]`` is 1 where
-    Newton's method did not converge.
+    Fills the density, and panel after panel (``a[panel, i, lane]``) the coefficients of the
+    linearised lines and the moved density of the face ahead of each cell; ``failed[panel, lane]``
+    tells where Newton's method did not converge.
     """
-    lines = before * after
-    blocks = (lines + LINES_PER_BLOCK - 1) // LINES_PER_BLOCK
-    for block in prange(blocks):
-        work = np.empty((7, n))
-        rho, xi = np.empty(n), np.empty(n)
-        for line in range(block * LINES_PER_BLOCK, min((block + 1) * LINES_PER_BLOCK, lines)):
-            origin = (line // after) * n * after + line % after
-            for i in range(n):
-                rho[i] = start[origin + i * after]
-                xi[i] = potential[origin + i * after]
-            done = newton_line(
-                rho, xi, eps, strength, exponent, step, periodic, work,
-                a[line], b[line], moved[line],
-            )  # fmt: skip
-            failed[line] = 0 if done else 1
-            for i in range(n):
-                result[origin + i * after] = work[0, i]
+    for panel in prange(failed.shape[0]):
+        work, rho, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
+        origin = origins(panel, before, n, after)
+        gather(start, origin, after, rho)
+        gather(potential, origin, after, xi)
+        implicit_panel(
+            rho, xi, eps, strength, exponent, step, periodic, work,
+            a[panel], b[panel], moved[panel], failed[panel],
+        )  # fmt: skip
+        scatter(work[0], origin, after, result)
 
 
 @njit(cache=True, parallel=True)
 def linearised_lines(change, before, n, after, periodic, step, a, b, moved, result):
     """Fill the change of the density that a `change` of the first variation causes."""
-    lines = before * after
-    blocks = (lines + LINES_PER_BLOCK - 1) // LINES_PER_BLOCK
-    for block in prange(blocks):
-        work = np.empty((5, n))
-        for line in range(block * LINES_PER_BLOCK, min((block + 1) * LINES_PER_BLOCK, lines)):
-            origin = (line // after) * n * after + line % after
-            y = work[0]
-            y[:] = 0.0
-            for i in range(n if periodic else n - 1):
-                j = (i + 1) % n
-                slope = change[origin + j * after] - change[origin + i * after]
-                flux = -step * moved[line, i] * slope
-                y[i] -= flux
-                y[j] += flux
-            solve_line(a[line], b[line], y, periodic, work[1], work[2], work[3], work[4])
-            for i in range(n):
-                result[origin + i * after] = work[4, i]
+    for panel in prange(a.shape[0]):
+        work, flux = np.empty((5, n, LANES)), np.zeros((n, LANES))
+        origin = origins(panel, before, n, after)
+        gather(change, origin, after, work[4])
+        for i in range(n if periodic else n - 1):
+            j = (i + 1) % n
+            for k in range(LANES):
+                flux[i, k] = step * moved[panel, i, k] * (work[4, j, k] - work[4, i, k])
+        for i in range(n):
+            for k in range(LANES):
+                work[0, i, k] = flux[i, k] - flux[i - 1, k]
+        solve_panel(a[panel], b[panel], work[0], periodic, work[1], work[2], work[3], work[4])
+        scatter(work[4], origin, after, result)
