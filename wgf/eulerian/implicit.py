@@ -1,5 +1,7 @@
 """Implicit finite volumes: the functional falls for any step."""
 
+import math
+
 import numpy as np
 
 from wgf import checks, parallel
@@ -404,7 +406,7 @@ def residual_slope(risk, old, new, direction):
 
 def norm(vector):
     """Return the Euclidean norm, summed in one fixed order."""
-    return float(np.sqrt(np.sum(vector * vector)))
+    return math.sqrt(np.add.reduce(vector * vector))
 
 
 def gmres(product, right, tolerance, limit):
@@ -413,25 +415,39 @@ def gmres(product, right, tolerance, limit):
     if size == 0:
         return np.zeros_like(right)
     limit = min(limit, right.size)
-    basis = [right / size]
-    hessenberg = np.zeros((limit + 1, limit))
-    target = np.zeros(limit + 1)
-    target[0] = size
+    basis, vector = np.empty((limit, right.size)), right / size
+    # the Hessenberg matrix turned upper triangular by one rotation a column
+    triangle, rotations = np.zeros((limit, limit)), []
+    target = [size]
     for k in range(limit):
-        vector = product(basis[k])
+        basis[k] = vector
+        vector = product(vector)
+        known = basis[: k + 1]
+        column = np.zeros(k + 1)
         for _ in range(2):
-            for i in range(k + 1):
-                share = float(np.sum(basis[i] * vector))
-                hessenberg[i, k] += share
-                vector = vector - share * basis[i]
-        hessenberg[k + 1, k] = norm(vector)
-        small = hessenberg[: k + 2, : k + 1]
-        if not np.isfinite(small).all():
+            shares = np.sum(known * vector, axis=1)
+            vector = vector - np.sum(shares[:, None] * known, axis=0)
+            column += shares
+        below, whole = norm(vector), norm(column)
+        if not np.isfinite(below + whole):
             # the linearised solve overflowed: no direction, so that the step is halved
             return np.zeros_like(right)
-        weights = np.linalg.lstsq(small, target[: k + 2], rcond=None)[0]
-        left = norm(target[: k + 2] - small @ weights)
-        if left <= tolerance * size or hessenberg[k + 1, k] <= 1e-14 * norm(small):
+        for i, (cosine, sine) in enumerate(rotations):
+            upper, lower = column[i], column[i + 1]
+            column[i : i + 2] = cosine * upper + sine * lower, cosine * lower - sine * upper
+        length = math.hypot(column[k], below)
+        if length == 0.0:
+            # a product of nothing: what is known already is the best
+            target.pop()
             break
-        basis.append(vector / hessenberg[k + 1, k])
-    return sum(w * v for w, v in zip(weights, basis))
+        rotations.append((column[k] / length, below / length))
+        column[k] = length
+        triangle[: k + 1, k] = column
+        cosine, sine = rotations[-1]
+        target[k:] = cosine * target[k], -sine * target[k]
+        if abs(target[k + 1]) <= tolerance * size or below <= 1e-14 * whole:
+            break
+        vector = vector / below
+    known = len(rotations)
+    weights = np.linalg.solve(triangle[:known, :known], target[:known])
+    return np.sum(weights[:, None] * basis[:known], axis=0)

@@ -12,8 +12,8 @@ density ``exp(-xi / eps)`` and is the upwind flux as ``eps`` tends to 0.
 import numpy as np
 from numba import njit, prange
 
-# lines solved side by side, one a vector lane: two AVX-512 registers hide the time of a division
-LANES = 16
+# lines solved side by side, one a vector lane: enough of them to hide the time of a division
+LANES = 32
 
 
 @njit(cache=True)
@@ -84,7 +84,7 @@ def add_fluxes(density, potential, before, n, after, periodic, rate, eps, net, o
         loss[line] += lost
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def solve_panel(a, b, y, periodic, q, r, c, x):
     """Solve ``(1 + a_i + b_i) x_i - b_{i-1} x_{i-1} - a_{i+1} x_{i+1} = y_i`` in every lane.
 
@@ -116,7 +116,7 @@ def solve_panel(a, b, y, periodic, q, r, c, x):
             x[i, k] = (y[i, k] + a[i + 1, k] * x[i + 1, k]) * r[i, k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def close_period(a, b, y, q, r, c, x):
     """Find the last cell `x` of every periodic lane and add what flows from it to `y`."""
     m = a.shape[0] - 1
@@ -149,7 +149,7 @@ def slope_of_energy(rho, strength, exponent):
     return strength * exponent / (exponent - 1.0) * rho ** (exponent - 1.0)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def coefficients(rho, xi, eps, strength, exponent, step, periodic, linearised, a, b, moved, flux):
     """Fill the outflow coefficients, the moved density and the flux of the faces of a panel.
 
@@ -184,7 +184,7 @@ def coefficients(rho, xi, eps, strength, exponent, step, periodic, linearised, a
             a[j, k] = step * back[k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
     """Solve a panel of lines with a power energy, into ``work[0]``; note the lanes that fail.
 
@@ -231,7 +231,7 @@ def newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved
         failed[k] = failed[k] or not done[k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def implicit_panel(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
     """Make the implicit step of a panel of lines into ``work[0]``.
 
