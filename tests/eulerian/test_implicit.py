@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import densities, functionals, meshes
 
 import wgf
-from wgf.eulerian.implicit import discrete_residual, residual_slope
+from wgf.eulerian.implicit import step_residual, residual_slope
 from wgf.eulerian.implicit_kernels import LANES, solve_panel
 
 KERNELS = (
@@ -82,14 +82,16 @@ def test_line_solve(n, periodic):
 
 
 @pytest.mark.parametrize("loss", [wgf.Squared([0.3, -1.0]), wgf.Logistic([1.0, -1.0])])
-def test_discrete_residual_and_its_derivative(loss):
+def test_step_residual_and_its_derivative(loss):
     risk = wgf.Risk(wgf.Features(lambda p: np.hstack([p, p**2])), loss, scale=2.0)
     old, new, direction = np.array([0.2, 0.4]), np.array([1.2, -0.7]), np.array([0.3, 0.8])
-    rise = discrete_residual(risk, old, new) @ (new - old)
-    assert rise == pytest.approx(risk.value_of(new) - risk.value_of(old), rel=1e-13)
+    rise = step_residual(risk, old, new) @ (new - old)
+    owed = risk.value_of(new) - risk.value_of(old)
+    ending = risk.residual(new) @ (new - old)
+    assert owed < rise == pytest.approx(0.5 * (owed + ending), rel=1e-13)
     shift = 1e-6
-    ahead = discrete_residual(risk, old, new + shift * direction)
-    back = discrete_residual(risk, old, new - shift * direction)
+    ahead = step_residual(risk, old, new + shift * direction)
+    back = step_residual(risk, old, new - shift * direction)
     found = residual_slope(risk, old, new, direction)
     assert found == pytest.approx((ahead - back) / (2 * shift), rel=1e-6, abs=1e-9)
 

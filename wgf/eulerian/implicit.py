@@ -17,7 +17,7 @@ SMALLEST_STEP = 1e-14
 NEWTON_LIMIT = 25
 KRYLOV_LIMIT = 60
 TOLERANCE = 1e-12
-EASY = 5
+EASY = 8
 
 
 class ImplicitFiniteVolume:
@@ -25,12 +25,13 @@ class ImplicitFiniteVolume:
 
     Along each axis the density solves the implicit upwind equation in the first variation of
 
-    - the risk by a discrete gradient, ``g · (s1 - s0) = R(s1) - R(s0)``,
+    - the risk by the mean of a discrete gradient, ``g · (s1 - s0) = R(s1) - R(s0)``, and of
+      ``R'(s1)``, which damps what is stiff where the former alone would reflect it,
     - interactions by the mean of both ends,
     - potentials as they are, power entropies at the new density,
     - the entropy by the Scharfetter-Gummel flux,
 
-    so that ``F1 - F0 <= -dt h^d sum u^2 rho`` for any step, in every sub-step. The fixed points are
+    so that ``F1 - F0 <= -dt h^d sum u^2 rho`` for a convex loss and any step, in every sub-step. The fixed points are
     those of the flow, not of the splitting. The unknowns are the model output and the interaction
     potential, found by Newton's method with exact products with the Jacobian (GMRES); each product
     is one linear M-matrix solve a line, in arithmetic that cannot lose positivity.
@@ -245,7 +246,7 @@ class _Sweep:
 
     def _residuals(self, outputs):
         risks = self.discrete.functional.risks
-        return [discrete_residual(*each) for each in zip(risks, self._old_outputs, outputs)]
+        return [step_residual(*each) for each in zip(risks, self._old_outputs, outputs)]
 
     def _change(self, unknown, direction):
         """Return the derivative of `_potential` along `direction`."""
@@ -384,23 +385,28 @@ class _Sweep:
         return self._loss(values, potential)
 
 
-def discrete_residual(risk, old, new):
-    """Return the discrete gradient of ``R(scale s) / scale^2`` between two outputs."""
+def step_residual(risk, old, new):
+    """Return the slope of ``R(scale s) / scale^2`` that the step from one output to another takes.
+
+    The mean of the discrete gradient and of the gradient at the end.
+    """
     s0, s1 = risk.scale * old, risk.scale * new
     # the correction of a short step is of third order and below round-off
     if norm(s1 - s0) <= 1e-5 * (norm(s0) + norm(s1)):
-        return risk.loss.gradient(0.5 * (s0 + s1)) / risk.scale
-    return risk.loss.discrete_gradient(s0, s1) / risk.scale
+        between = risk.loss.gradient(0.5 * (s0 + s1))
+    else:
+        between = risk.loss.discrete_gradient(s0, s1)
+    return 0.5 * (between + risk.loss.gradient(s1)) / risk.scale
 
 
 def residual_slope(risk, old, new, direction):
-    """Return the derivative of `discrete_residual` in the new output along `direction`."""
+    """Return the derivative of `step_residual` in the new output along `direction`."""
     length = norm(direction)
     if length == 0:
         return np.zeros_like(direction)
     shift = 1e-4 * max(norm(new - old), 1e-3 * (norm(new) + norm(old)), 1e-150) / length
-    ahead = discrete_residual(risk, old, new + shift * direction)
-    back = discrete_residual(risk, old, new - shift * direction)
+    ahead = step_residual(risk, old, new + shift * direction)
+    back = step_residual(risk, old, new - shift * direction)
     return (ahead - back) / (2 * shift)
 
 
