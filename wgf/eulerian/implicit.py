@@ -385,18 +385,18 @@ class _Sweep:
         return self._loss(values, potential)
 
 
-def step_residual(risk, old, new):
-    """Return the slope of ``R(scale s) / scale^2`` that the step from one output to another takes.
-
-    The mean of the discrete gradient and of the gradient at the end.
-    """
+def discrete_residual(risk, old, new):
+    """Return the discrete gradient of ``R(scale s) / scale^2`` between two outputs."""
     s0, s1 = risk.scale * old, risk.scale * new
     # the correction of a short step is of third order and below round-off
     if norm(s1 - s0) <= 1e-5 * (norm(s0) + norm(s1)):
-        between = risk.loss.gradient(0.5 * (s0 + s1))
-    else:
-        between = risk.loss.discrete_gradient(s0, s1)
-    return 0.5 * (between + risk.loss.gradient(s1)) / risk.scale
+        return risk.loss.gradient(0.5 * (s0 + s1)) / risk.scale
+    return risk.loss.discrete_gradient(s0, s1) / risk.scale
+
+
+def step_residual(risk, old, new):
+    """Return the mean of the discrete gradient and of the gradient at the end."""
+    return 0.5 * (discrete_residual(risk, old, new) + risk.residual(new))
 
 
 def residual_slope(risk, old, new, direction):
