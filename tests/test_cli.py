@@ -283,6 +283,7 @@ def test_inspect_compare_and_plot_read_stored_runs(folder, capsys):
     assert cli.status(argv=["inspect", "out/mesh"]) == 0
     text = capsys.readouterr().out
     assert "3 snapshots from t=0 to 0.2" in text and "objective" in text and "risk" in text
+    assert "  features    stored, " in text
     assert cli.status(argv=["compare", "out/mesh", "out/particles", "--plot", "c.png"]) == 0
     text = capsys.readouterr().out
     assert text.splitlines()[-1] == "c.png"
@@ -450,6 +451,7 @@ def test_dry_run_tells_sizes_and_writes_nothing(folder, capsys):
     text = capsys.readouterr().out
     assert "20 x 20 = 400 cells" in text and "30 particles in dimension 2" in text
     assert "3 snapshots" in text and "memory:" in text
+    assert "  features   stored, " in text
     found = [line.split() for line in text.splitlines() if line.startswith("  steps")]
     steps = [int(words[2].rstrip(",")) for words in found]
     assert not list(folder.iterdir())

@@ -60,6 +60,8 @@ def test_disk_reads_like_memory(tmp_path, kind):
     assert equal(disk.final, memory.final) and equal(disk.at(0.5), memory.at(0.5))
     assert len(disk.snapshots[1:3]) == 2
     assert disk.provenance["wgf"] == wgf.__version__
+    kept = "stored, 7 x 10, 0.00056 MB"  # tanh on cells around 0 needs half of the 14
+    assert disk.provenance.get("features") == (kept if kind == "density" else None)
 
 
 @settings(max_examples=25)

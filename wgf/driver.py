@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from wgf import checks, parallel
+from wgf import checks, parallel, provenance
 from wgf.flows import FisherRao, GradientFlow, HeavyBall
 from wgf.measure import Density, Particles
 from wgf.progress import reporter
@@ -193,7 +193,7 @@ def solve(
             )
         if still is not None:
             still.check(stepper.row)
-        keep = _Keeper(flow, start, method, save, overwrite, resume)
+        keep = _Keeper(flow, start, method, stepper, save, overwrite, resume)
         if resume:
             stepper = keep.continued(stepper, method, flow)
         # the others hear of rank 0 only
@@ -331,7 +331,7 @@ class _Stored:
 class _Keeper:
     """Collects rows and snapshots in memory and, if asked, on disk: rank 0 writes."""
 
-    def __init__(self, flow, start, method, save, overwrite, resume):
+    def __init__(self, flow, start, method, stepper, save, overwrite, resume):
         names = flow.axis_names(start)
         problem = {
             "flow": repr(flow),
@@ -362,6 +362,7 @@ class _Keeper:
                     abscissa=abscissa,
                     overwrite=overwrite,
                     resume=resume,
+                    notes=provenance.kept_features(stepper),
                 )
             )
 

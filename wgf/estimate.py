@@ -26,6 +26,7 @@ def dry_run(setup, values, settings):
     """
     system, begin, chosen = runner.prepare(setup, values, settings)
     from wgf.driver import default_method, output_times
+    from wgf.provenance import kept_features
 
     snapshots = output_times(system.until, system.every, system.at)
     lines = [f"{system.flow!r}", f"until t = {system.until:g}, {len(snapshots)} snapshots"]
@@ -45,6 +46,7 @@ def dry_run(setup, values, settings):
             taken += 1
         seconds = (time.perf_counter() - began) / max(taken, 1)
         lines += _prospect(stepper, first, last if taken else first, taken, seconds, system.until)
+        lines += [f"  {name:<10} {text}" for name, text in kept_features(stepper).items()]
         lines.append(f"  disk       about {_bytes(len(snapshots) * _stored(start))}")
     # kilobytes, except on macOS
     unit = 1 if sys.platform == "darwin" else 1024

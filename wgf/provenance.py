@@ -29,3 +29,9 @@ def provenance():
     except (OSError, subprocess.SubprocessError):
         pass
     return found
+
+
+def kept_features(stepper):
+    """Return how a stepper on a mesh keeps its feature matrices, ``{}`` if it has none."""
+    operators = getattr(getattr(stepper, "discrete", None), "operators", ())
+    return {"features": "; ".join(map(str, operators))} if operators else {}

@@ -39,6 +39,8 @@ class Writer:
         What is solved, as JSON holds it.
     target, abscissa : array of shape ``(n,)``, optional
         Data of the loss and where they were taken.
+    notes : dict
+        What is told of the run beside its provenance, as JSON holds it.
     overwrite : bool
         Whether an existing run is replaced. Only a directory that holds a run is ever removed.
     resume : bool
@@ -53,13 +55,20 @@ class Writer:
     """
 
     def __init__(
-        self, path, problem=None, target=None, abscissa=None, overwrite=False, resume=False
+        self,
+        path,
+        problem=None,
+        target=None,
+        abscissa=None,
+        overwrite=False,
+        resume=False,
+        notes=None,
     ):
         self._lock = None
         self.path = _folder(path)
         self.common = {
             "problem_json": json.dumps(problem or {}),
-            "provenance_json": json.dumps(provenance()),
+            "provenance_json": json.dumps(provenance() | (notes or {})),
         }
         if resume:
             directory.require_run(self.path)
@@ -177,7 +186,7 @@ class Run:
     snapshots : sequence
         Read from disk one at a time.
     provenance : dict
-        Command line, versions, host, start time.
+        Command line, versions, host, start time; how the feature matrices of a mesh are kept.
     """
 
     def __init__(self, path):

@@ -37,7 +37,7 @@ def reach(method, flow, start, least, longest, now):
     stepper = method.prepare(flow, start)
     begin, found, steps, spent = now(), {}, 0, 0.0
     while len(found) < len(SHARES) and spent < longest:
-        gap = stepper.advance(1e9)["objective"] / least - 1
+        gap = stepper.advance(1e3)["objective"] / least - 1
         steps += 1
         for share in SHARES:
             if gap <= share and share not in found:

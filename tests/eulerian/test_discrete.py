@@ -55,6 +55,16 @@ def test_compression_keeps_thirteen_digits(compressed):
     assert error <= 2e-13 * norm * np.linalg.norm(residual) + 1e-12
 
 
+def test_text_tells_how_the_matrix_is_kept():
+    features, mesh, compressed = operator_case(True)
+    rank = compressed.rank
+    size = 8e-6 * rank * (240 + 200)
+    told = f"compressed to rank {rank}, {size:.3g} MB, from 240 x 200, 0.384 MB"
+    assert str(compressed) == told
+    assert str(operator_case(False)[2]) == "stored, 480 x 200, 0.768 MB"
+    assert str(FeatureOperator(features, mesh, memory=1000)).startswith("recomputed in blocks, 240")
+
+
 @pytest.mark.parametrize("compressed", [True, False])
 def test_output_and_variation_are_adjoint(compressed):
     """<residual, output(rho)> = h^d <a g(residual), rho>: what the energy law rests on."""

@@ -102,6 +102,15 @@ class FeatureOperator:
         """Return the rows of a share: of the basis if there is one, of the matrix if not."""
         return self._rows(share.low, share.high) if self.matrix is None else self.matrix
 
+    def __str__(self):
+        """Return how the matrix is kept and the size of that, over all ranks."""
+        rows, samples = self.rows, self.features.size
+        whole = f"{rows} x {samples}, {8e-6 * rows * samples:.3g} MB"
+        if self.rank is not None:
+            size = 8e-6 * self.rank * (rows + samples)
+            return f"compressed to rank {self.rank}, {size:.3g} MB, from {whole}"
+        return f"stored, {whole}" if self.stored else f"recomputed in blocks, {whole}"
+
     def moments_of(self, values, amplitude, parity=None):
         """Return the own numbers that the rows of the matrix are multiplied with.
 
