@@ -31,10 +31,11 @@ class ImplicitFiniteVolume:
     - potentials as they are, power entropies at the new density,
     - the entropy by the Scharfetter-Gummel flux,
 
-    so that ``F1 - F0 <= -dt h^d sum u^2 rho`` for a convex loss and any step, in every sub-step. The fixed points are
-    those of the flow, not of the splitting. The unknowns are the model output and the interaction
-    potential, found by Newton's method with exact products with the Jacobian (GMRES); each product
-    is one linear M-matrix solve a line, in arithmetic that cannot lose positivity.
+    so that ``F1 - F0 <= -dt h^d sum u^2 rho`` in every sub-step, for a convex loss and any step.
+    The fixed points are those of the flow, not of the splitting. The unknowns are the model output
+    and the interaction potential, found by Newton's method with exact products with the Jacobian
+    (GMRES); each product is one linear M-matrix solve a line, in arithmetic that cannot lose
+    positivity.
 
     Parameters
     ----------
