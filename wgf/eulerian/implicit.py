@@ -296,6 +296,8 @@ class _Sweep:
                 return None
             forcing = min(0.1, max(1e-3, 0.1 * size), 1.0)
             shift = self._newton_shift(unknown, state[1], scale, forcing)
+            # a trial takes its place in memory
+            state = None
             count += 1
             found = self._search(unknown, shift, size, scale, dt)
             if found is None:
@@ -355,6 +357,7 @@ class _Sweep:
                 new = norm(state[1] / scale)
                 if new <= (1.0 - 0.1 * share) * size:
                     return trial, state, new
+            state = None
             share *= 0.5
         return None
 
@@ -422,11 +425,13 @@ def gmres(product, right, tolerance, limit):
     if size == 0:
         return np.zeros_like(right)
     limit = min(limit, right.size)
-    basis, vector = np.empty((limit, right.size)), right / size
+    basis, vector = np.empty((min(limit, 8), right.size)), right / size
     # the Hessenberg matrix turned upper triangular by one rotation a column
     triangle, rotations = np.zeros((limit, limit)), []
     target = [size]
     for k in range(limit):
+        if k == len(basis):
+            basis = np.concatenate([basis, np.empty_like(basis)])
         basis[k] = vector
         vector = product(vector)
         known = basis[: k + 1]

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, prange
 
 # lines solved side by side, one a vector lane: enough of them to hide the time of a division
-LANES = 32
+LANES = 16
 
 
 @njit(cache=True)
