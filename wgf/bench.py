@@ -200,8 +200,10 @@ def particle_rows(count, dimension, repeats, beside, clock="wall"):
     empirical = EmpiricalFunctional(GradientFlow(functional), Particles(points))
     points = np.ascontiguousarray(points)
 
+    room = np.empty_like(points)
+
     def ours():
-        return empirical.smooth_gradient(points, empirical.outputs(points))
+        return empirical.smooth_gradient(points, empirical.outputs(points), room)
 
     weights = points[:, 1:].copy()
 
@@ -212,7 +214,7 @@ def particle_rows(count, dimension, repeats, beside, clock="wall"):
     calls = {"wgf": ours, "matrix products": products}
     if beside:
         calls |= dict(peers.particle_peers(inputs, targets, points))
-    expected = ours()
+    expected = ours().copy()
     times = alternate(list(calls.values()), repeats, clock, pause=0.1)
     rows = []
     for (name, call), found in zip(calls.items(), times):

@@ -95,3 +95,16 @@ def test_bits_do_not_depend_on_the_number_of_threads(activation, inputs):
         set_num_threads(threads)
     for output, gradient in found:
         assert np.array_equal(output, found[0][0]) and np.array_equal(gradient, found[0][1])
+
+
+def test_gradients_go_into_the_array_that_is_given():
+    features = [
+        wgf.Neurons(np.eye(3)[:, :2], "tanh"),
+        wgf.Neurons(np.eye(12), "relu"),
+        wgf.Filter.dirichlet(2, dimension=2),
+    ]
+    for each in features:
+        _, points, _, residual = case(each)
+        product, room = feature_products(each), np.full(points.shape, np.nan)
+        assert product.gradient(points, residual, room) is room
+        assert np.array_equal(room, product.gradient(points, residual))

@@ -158,15 +158,19 @@ class EmpiricalFunctional:
                 found[name] = term.value_at(measure)
         return found
 
-    def smooth_gradient(self, points, outputs):
-        """Return the gradient of the smooth part of the first variation, shape ``(m, d)``."""
-        result = None
-        for product, risk, output in zip(self.products, self.functional.risks, outputs):
-            part = product.gradient(points, risk.residual(output))
-            # the first one is the sum so far: zeros of that size take as long as a sum
-            result = part if result is None else np.add(result, part, out=result)
-        if result is None:
-            result = np.zeros(points.shape)
+    def smooth_gradient(self, points, outputs, out=None):
+        """Return the gradient of the smooth part of the first variation, shape ``(m, d)``.
+
+        It goes into the array `out` if there is one: fresh memory costs as much as some sums.
+        """
+        result = out
+        for k, (product, risk) in enumerate(zip(self.products, self.functional.risks)):
+            residual = risk.residual(outputs[k])
+            part = product.gradient(points, residual, None if k else out)
+            result = np.add(result, part, out=result) if k else part
+        if not self.products:
+            result = np.empty(points.shape) if out is None else out
+            result[...] = 0.0
         cloud = self.cloud(points)
         for term in self.functional.terms:
             if term.smooth and not term.composed and not term.local:
@@ -211,6 +215,16 @@ class _Cloud:
         yield self.points, self.weights
 
 
+def refuse_local(method, flow):
+    """Raise `InputError` if a term of the functional has no gradient at single points."""
+    for name, term in zip(flow.functional.part_names, flow.functional.terms):
+        if term.local:
+            raise checks.InputError(
+                f"{method!r}: the term {name} needs a density or noise, use wgf.Langevin for "
+                "wgf.Entropy and a wgf.Density for the rest"
+            )
+
+
 class ParticleStepper:
     """State and bookkeeping that the steppers of all particle methods share.
 
@@ -222,17 +236,13 @@ class ParticleStepper:
     noisy = False
 
     def __init__(self, method, flow, start):
-        for name, term in zip(flow.functional.part_names, flow.functional.terms):
-            if term.local and not self.noisy:
-                raise checks.InputError(
-                    f"{method!r}: the term {name} needs a density or noise, use wgf.Langevin for "
-                    "wgf.Entropy and a wgf.Density for the rest"
-                )
+        if not self.noisy:
+            refuse_local(method, flow)
         self.method = method
         self.empirical = EmpiricalFunctional(flow, start, share_of(flow, len(start.points)))
         self.points = self.empirical.confine(start.points[self.empirical.share.own])
         self.time = 0.0
-        self.step = None
+        self.step = self.gradient = None
         self._enter(0.0, None, 0)
         if self.step is None:
             self.step = self._first_step()
@@ -241,7 +251,7 @@ class ParticleStepper:
         """Evaluate output, gradient and diagnostics of the current points."""
         empirical = self.empirical
         self.outputs = empirical.outputs(self.points)
-        self.gradient = empirical.smooth_gradient(self.points, self.outputs)
+        self.gradient = empirical.smooth_gradient(self.points, self.outputs, self.gradient)
         parts = empirical.parts(self.points, self.outputs)
         self.dissipation = empirical.dissipation(self.points, self.gradient)
         mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)

@@ -7,7 +7,7 @@ from wgf.features import Neurons
 from wgf.flows import GradientFlow
 from wgf.lagrangian import blocks
 from wgf.lagrangian.blocks import Rooms, each
-from wgf.lagrangian.empirical import EmpiricalFunctional, share_of
+from wgf.lagrangian.empirical import EmpiricalFunctional, refuse_local, share_of
 from wgf.lagrangian.products import sum_of_blocks
 from wgf.measure import Particles
 
@@ -64,8 +64,9 @@ class RectifiedProducts:
 
         return sum_of_blocks(self.share, each(work, self._blocks(len(points))), self.size)
 
-    def gradient(self, points, residual, result):
-        """Fill `result` with the gradient at the points of the last `output`."""
+    def gradient(self, points, residual, out=None):
+        """Return the gradient at the points of the last `output`, in `out` if there is one."""
+        result = np.empty_like(points) if out is None else out
 
         def work(rows):
             slope, _, product = self.rooms(rows)
@@ -76,6 +77,7 @@ class RectifiedProducts:
             np.multiply(product, points[rows, :1], out=result[rows, 1:])
 
         each(work, self._blocks(len(points)))
+        return result
 
     def flipped(self, pattern):
         """Return the share of signs in which `pattern` differs from the current one."""
@@ -130,6 +132,7 @@ class GradientDescent:
                     f"gradient descent: the term {name} is not smooth and this method needs its "
                     f"gradient, use wgf.ForwardBackward(step={self.step:g})"
                 )
+        refuse_local(self, flow)
         return _Stepper(self, flow, start)
 
     def __repr__(self):
@@ -137,7 +140,7 @@ class GradientDescent:
 
 
 class _Batch(EmpiricalFunctional):
-    """The functional of the particles, evaluated in place: gradients go into a given array."""
+    """The functional of the particles, ReLU neurons by products that tell their signs."""
 
     def __init__(self, flow, start):
         rectified = [r.features for r in flow.functional.risks if _rectified(r.features)]
@@ -152,32 +155,6 @@ class _Batch(EmpiricalFunctional):
     def rectified(self):
         """The first products of ReLU neurons, or None."""
         return next((p for p in self.products if isinstance(p, RectifiedProducts)), None)
-
-    def fill_gradient(self, points, outputs, result):
-        """Fill `result` with the gradient of the first variation."""
-        filled = False
-        for product, risk, output in zip(self.products, self.functional.risks, outputs):
-            residual = risk.residual(output)
-            if not isinstance(product, RectifiedProducts):
-                part = product.gradient(points, residual)
-            elif filled:
-                part = np.empty_like(points)
-                product.gradient(points, residual, part)
-            else:
-                product.gradient(points, residual, result)
-                filled = True
-                continue
-            if filled:
-                result += part
-            else:
-                result[...] = part
-                filled = True
-        if not filled:
-            result[...] = 0.0
-        others = [term for term in self.functional.terms if not term.composed]
-        cloud = self.cloud(points) if others else None
-        for term in others:
-            result += term.gradient_at(cloud, points, self.names)
 
     def dissipation(self, points, gradient):
         lost = np.empty(len(points))
@@ -213,7 +190,7 @@ class _Stepper:
         empirical = self.empirical
         self.outputs = empirical.outputs(self.points)
         parts = empirical.parts(self.points, self.outputs)
-        empirical.fill_gradient(self.points, self.outputs, self.gradient)
+        self.gradient = empirical.smooth_gradient(self.points, self.outputs, self.gradient)
         self.dissipation = empirical.dissipation(self.points, self.gradient)
         mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)
         self.row = {"t": self.time, "dt": dt, "mass": self.share.sum(empirical.weights)}

@@ -23,9 +23,10 @@ GENERAL_BLOCK = 1024
 
 
 def feature_products(features, share=None):
-    """Return the fastest object with `output` and `gradient` for `features`.
+    """Return the fastest object with `output`, `gradient` and `potential` for `features`.
 
-    `share` says which particles are those of this rank, by default all.
+    A gradient goes into the array `out` if there is one. `share` says which particles are those of
+    this rank, by default all.
     """
     if isinstance(features, Neurons):
         if len(features.names) > 1 + FUSED_WEIGHTS:
@@ -88,8 +89,8 @@ class _General:
 
         return sum_of_blocks(self.share, self.each(work, self._blocks(len(points))), features.size)
 
-    def gradient(self, points, residual):
-        result = np.empty(np.shape(points))
+    def gradient(self, points, residual, out=None):
+        result = np.empty(np.shape(points)) if out is None else out
 
         def work(rows):
             result[rows] = self.features.potential_gradient(points[rows], residual)
@@ -146,8 +147,8 @@ class _Fused:
         result[self.order] = total * self.scale
         return result
 
-    def gradient(self, points, residual):
-        result = np.empty_like(points)
+    def gradient(self, points, residual, out=None):
+        result = np.empty_like(points) if out is None else out
         self.kernels[1](*self.arguments, points, (residual * self.scale)[self.order], result)
         return result
 
@@ -194,8 +195,8 @@ class _Wide:
         each(work, self._blocks(points))
         return sum_of_blocks(self.share, parts, self.size)
 
-    def gradient(self, points, residual):
-        result = np.empty(points.shape)
+    def gradient(self, points, residual, out=None):
+        result = np.empty(points.shape) if out is None else out
         p = self.coordinates
 
         def work(block):
