@@ -1,5 +1,7 @@
 """The benchmark: every side does the same work, and the report is a table."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -38,3 +40,9 @@ def test_the_report_names_the_machine_and_every_case(capsys):
 def test_repeats_that_make_no_sense_are_refused(capsys):
     assert cli.status(argv=["bench", "--repeats", "0"]) == 2
     assert "bench repeats" in capsys.readouterr().err
+
+
+def test_a_call_that_takes_long_is_timed_twice():
+    times = bench.alternate([lambda: None, lambda: time.sleep(0.01)], 5, patience=0.015)
+    assert np.isfinite(times[0]).all()
+    assert np.isfinite(times[1]).tolist() == [True, True, False, False, False]

@@ -24,7 +24,7 @@ import test_spikes
 SHARES = (1e-2, 1e-4, 1e-6)
 METRICS = {"plain": 1.0, "of the script": 0.01}
 METHODS = {
-    "implicit": lambda: wgf.ImplicitFiniteVolume(0.1, growth=4),
+    "implicit": lambda: wgf.ImplicitFiniteVolume(0.1),
     "explicit, order 1": lambda: wgf.FiniteVolume(1),
     "explicit, order 2": lambda: wgf.FiniteVolume(2),
 }
