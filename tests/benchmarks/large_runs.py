@@ -1,11 +1,12 @@
-"""Long runs of a regression with 1000 tanh neurons' samples: time a step, memory, disk.
+"""Large runs of tanh neurons that learn from 1000 samples: time a step, memory, disk.
 
-    python tests/benchmarks/large_runs.py [--small] [--folder FOLDER]
+    python tests/benchmarks/large_runs.py [--small] [--steps 150] [--folder FOLDER]
 
-A run of 256 cells an axis over (a, w, b) with a snapshot after each tenth of its steps, stored, and
-one of 1024 x 1024 cells over (a, w) until t = 1; both by the default method, finite volumes of second
-order. Prints a Markdown table. The runs are stored under the folder given, by default a temporary
-one, and removed; the largest memory is that of the process so far, so the small run comes first.
+A run of 256 cells an axis over (a, w, b) with a snapshot after each tenth of its steps, stored,
+and one of 1024 x 1024 cells over (a, w) until t = 1; both by the default method, finite volumes of
+second order. Prints a Markdown table. The runs are stored under the folder given, by default a
+temporary one, and removed; the largest memory is that of the process so far, so the smaller run
+comes first.
 """
 
 import argparse

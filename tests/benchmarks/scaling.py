@@ -2,10 +2,10 @@
 
     python tests/benchmarks/scaling.py [growth] [threads] [memory] [--small] [--clock processor]
 
-Prints Markdown tables. The exponents are slopes of a line through the logarithms, of all sizes and of
-the last two; only they and the ratios within a row mean anything elsewhere. The time by threads is
-that of the wall. Where memory ends follows from the bytes that a cell or a particle takes at the
-most, steps and all, and from the memory of the machine.
+Prints Markdown tables. The exponents are slopes of a line through the logarithms, of all sizes and
+of the last two; only they and the ratios within a row mean anything elsewhere. The time by threads
+is that of the wall. Where memory ends follows from the bytes that a cell or a particle takes at
+the most, steps and all, and from the memory of the machine.
 """
 
 import argparse
