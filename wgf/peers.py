@@ -151,7 +151,8 @@ def pypde(case, order):
     """py-pde: the upwind fluxes written with its one-sided derivatives, explicit Euler, Numba."""
     import pde
 
-    if order == 2 or case.density.size > 1 << 21:
+    # its compilation takes more than a minute for a volume
+    if order == 2 or len(case.shape) > 2 or case.density.size > 1 << 21:
         raise Unavailable
     grid = pde.CartesianGrid([(0, n) for n in case.shape], case.shape, periodic=True)
     names = "xyz"[: len(case.shape)]
