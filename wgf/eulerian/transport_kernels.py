@@ -13,7 +13,7 @@ decides which numbers they are given.
 
 import numpy as np
 from llvmlite.ir import FunctionType
-from numba import njit, prange, types
+from numba import get_num_threads, njit, prange, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -113,9 +113,14 @@ def aligned(typing, address):
 def neighbour(index, shift, cells, periodic):
     """Return the index `shift` cells away, wrapped on a period and stopped at a wall."""
     moved = index + shift
-    if periodic:
-        return moved % cells
-    return min(max(moved, 0), cells - 1)
+    if not periodic:
+        return min(max(moved, 0), cells - 1)
+    # a division would take as long as some cells of a row
+    while moved >= cells:
+        moved -= cells
+    while moved < 0:
+        moved += cells
+    return moved
 
 
 @njit(cache=True, forceinline=True)
@@ -131,225 +136,264 @@ def limited_half_slope(left, centre, right):
 
 
 @njit(cache=True, forceinline=True)
-def face(before, after, inner, outer):
-    """Return what crosses a face, over the rate mobility / h^2.
+def face(rate, before, after, inner, outer):
+    """Return what crosses a face.
 
-    `before` and `after` are the first variations of its cells, so that the velocity over h is
-    ``before - after``; the flux is upwind between the densities `inner` and `outer`.
+    `rate` is mobility / h^2; `before` and `after` are the first variations of the cells beside the
+    face, so that the velocity over h is ``rate (before - after)``; the flux is upwind between the
+    densities `inner` and `outer`.
 
-    Returns ``(velocity, its positive part, its negative part, flux)``. One of the two products is
-    zero, so that the flux is rounded once whether or not the sum is fused. A velocity that is no
-    number has neither part: it is seen in the loss alone.
+    Returns ``(positive part of the velocity, flux, loss)``, velocity and flux over h. One of the
+    two products is zero, so that the flux is rounded once whether or not the sum is fused. A
+    velocity that is no number has neither part: it is seen in the loss alone.
     """
-    velocity = before - after
-    ahead, back = larger(velocity, 0.0), smaller(velocity, 0.0)
-    return velocity, ahead, back, fused(ahead, inner, back * outer)
+    difference = before - after
+    velocity = rate * difference
+    flux = fused(larger(velocity, 0.0), inner, smaller(velocity, 0.0) * outer)
+    return larger(velocity, 0.0), flux, difference * flux
 
 
 # The loops below run over pieces of rows of `n` cells, given by addresses: so the compiler fills
-# the vector lanes, and a call costs nothing. The number of axes is known to it.
+# the vector lanes, and a call costs nothing. The number of axes and the order are known to it.
 
 
-@njit(cache=True, forceinline=True)
-def along_second(lines, j):
-    """Return as `face` what crosses the face after a cell of the row.
+def stage_of_row(second):
+    """Return ``(row, begin)`` made of the formulas of one order."""
 
-    `lines` holds the densities, the first variation and half the slopes, with those beyond the
-    ends.
-    """
-    line, xi, half = lines
-    return face(xi[j], xi[j + 1], line[j] + half[j], line[j + 1] - half[j + 1])
+    @njit(forceinline=True)
+    def edges(left, centre, right):
+        """Return the densities of a cell at its two faces."""
+        if second:
+            half = limited_half_slope(left, centre, right)
+            return centre - half, centre + half
+        return centre, centre
 
+    @njit(forceinline=True)
+    def across(rate, axis, rho, xi, j):
+        """Return what a cell exchanges across its row: gain, outflow rate, loss.
 
-@njit(cache=True, forceinline=True)
-def along_first(lines, j):
-    """Do as `along_second` with the cell averages as densities at the faces."""
-    line, xi, _ = lines
-    return face(xi[j], xi[j + 1], line[j], line[j + 1])
+        `axis` holds the rows after it: densities, first variation, the densities of the one after
+        that; the first variation of the row before it; and what that row has left: the densities
+        on this side of the faces after the present row, the flux through those before it. They are
+        replaced by what the next row needs.
+        """
+        after, xi_after, further, xi_before, (edge, flux) = axis
+        near, far = edges(rho, after[j], further[j])
+        inner = edge[j] if second else rho
+        ahead, outflow, loss = face(rate, xi, xi_after[j], inner, near)
+        back = smaller(rate * (xi_before[j] - xi), 0.0)
+        gain = flux[j] - outflow
+        flux[j] = outflow
+        if second:
+            edge[j] = far
+        return gain, ahead - back, loss
 
+    @njit(forceinline=True)
+    def row(line, variation, axes, rates, dt, base, result, keep, n):
+        """Do one stage in a row; return its largest outflow rate and its loss.
 
-@njit(cache=True, forceinline=True)
-def across_second(axis, rho, xi, j):
-    """Return as `along_second` what a cell exchanges across its row.
-
-    `axis` holds the densities and the first variation of the row after it, the densities of the
-    one after that, and what the row before has left: the densities on this side of the faces
-    after that row's successor, the flux through the faces before and their velocity back. They are
-    replaced by what the next row needs.
-    """
-    after, xi_after, further, (edge, flux, back) = axis
-    centre = after[j]
-    half = limited_half_slope(rho, centre, further[j])
-    velocity, ahead, away, outflow = face(xi, xi_after[j], edge[j], centre - half)
-    found = flux[j] - outflow, ahead - back[j], velocity * outflow
-    edge[j], flux[j], back[j] = centre + half, outflow, away
-    return found
-
-
-@njit(cache=True, forceinline=True)
-def across_first(axis, rho, xi, j):
-    """Do as `across_second` with the cell averages as densities at the faces."""
-    after, xi_after, _, (_, flux, back) = axis
-    velocity, ahead, away, outflow = face(xi, xi_after[j], rho, after[j])
-    found = flux[j] - outflow, ahead - back[j], velocity * outflow
-    flux[j], back[j] = outflow, away
-    return found
-
-
-def stage_of_row(along, across):
-    """Return the loop over a piece of a row made of the formulas of one order."""
-
-    def row(lines, axes, rates, dt, base, result, keep, n):
-        """Do one stage in a row; return its largest outflow rate and its loss."""
-        rate, step, lost = rates[0], dt * rates[0], 0.0
-        rate1, step1, lost1 = rates[1], dt * rates[1], 0.0
-        if len(axes) > 1:
-            rate2, step2, lost2 = rates[2], dt * rates[2], 0.0
-        if len(axes) > 2:
-            rate3, step3, lost3 = rates[3], dt * rates[3], 0.0
-        peak = 0.0
-        _, _, back, inflow = along(lines, -1)
+        `line` and `variation` hold its densities and first variation with those beyond its ends.
+        """
+        peak = lost = 0.0
+        rate = rates[0]
+        edge = edges(line[-2], line[-1], line[0])[1]
+        near, far = edges(line[-1], line[0], line[1])
+        inflow = face(rate, variation[-1], variation[0], edge, near)[1]
+        back, edge = smaller(rate * (variation[-1] - variation[0]), 0.0), far
         for j in range(n):
-            rho, xi = lines[0][j], lines[1][j]
-            velocity, ahead, away, outflow = along(lines, j)
-            net, out = step * (inflow - outflow), rate * (ahead - back)
-            lost = plus(lost, velocity * outflow)
-            inflow, back = outflow, away
-            gain, leaves, loss = across(axes[0], rho, xi, j)
-            net, out = fused(step1, gain, net), fused(rate1, leaves, out)
-            lost1 = plus(lost1, loss)
+            rho, xi = line[j], variation[j]
+            near, far = edges(rho, line[j + 1], line[j + 2])
+            ahead, outflow, loss = face(rate, xi, variation[j + 1], edge, near)
+            net, out, lost = inflow - outflow, ahead - back, plus(lost, loss)
+            inflow, edge = outflow, far
+            back = smaller(rate * (xi - variation[j + 1]), 0.0)
+            gain, leaves, loss = across(rates[1], axes[0], rho, xi, j)
+            net, out, lost = net + gain, out + leaves, plus(lost, loss)
             if len(axes) > 1:
-                gain, leaves, loss = across(axes[1], rho, xi, j)
-                net, out = fused(step2, gain, net), fused(rate2, leaves, out)
-                lost2 = plus(lost2, loss)
+                gain, leaves, loss = across(rates[2], axes[1], rho, xi, j)
+                net, out, lost = net + gain, out + leaves, plus(lost, loss)
             if len(axes) > 2:
-                gain, leaves, loss = across(axes[2], rho, xi, j)
-                net, out = fused(step3, gain, net), fused(rate3, leaves, out)
-                lost3 = plus(lost3, loss)
+                gain, leaves, loss = across(rates[3], axes[2], rho, xi, j)
+                net, out, lost = net + gain, out + leaves, plus(lost, loss)
             peak = larger(peak, out)
-            new = rho + net
+            new = fused(dt, net, rho)
             result[j] = fused(keep, base[j] - new, new)
-        total = rate * lost + rate1 * lost1
-        if len(axes) > 1:
-            total += rate2 * lost2
-        if len(axes) > 2:
-            total += rate3 * lost3
-        return peak, total
+        return peak, lost
 
-    return njit(row, forceinline=True)
+    @njit(forceinline=True)
+    def begin(rate, axis, before, previous, here, xi, n):
+        """Set what the row before leaves behind, see `across`; `previous` is the one before it."""
+        after, _, _, xi_before, kept = axis
+        entering = here, xi, after, xi_before, kept
+        for j in range(n):
+            if second:
+                kept[0][j] = edges(previous[j], before[j], here[j])[1]
+            across(rate, entering, before[j], xi_before[j], j)
+
+    return row, begin
 
 
-first_order_row = stage_of_row(along_first, across_first)
-second_order_row = stage_of_row(along_second, across_second)
-
-
-@njit(cache=True, forceinline=True)
-def half_slopes(line, half, n):
-    """Fill `half` with half the limited slopes of a row and of one cell beyond each end."""
-    for j in range(-1, n + 1):
-        half[j] = limited_half_slope(line[j - 1], line[j], line[j + 1])
+first_order_row, first_order_begin = stage_of_row(False)
+second_order_row, second_order_begin = stage_of_row(True)
 
 
 @njit(cache=True, forceinline=True)
-def padded(values, start, cells, column, wrap, result, n):
-    """Copy a piece of a row from `column` on with two neighbours beyond each end."""
-    source = at(values, start + column)
+def density_row(density, start, column, cells, wrap, result, n):
+    """Copy a piece of a row of densities with two neighbours beyond each end."""
+    source = at(density, start + column)
     for j in range(n):
         result[j] = source[j]
     for k in range(1, 3):
-        result[-k] = values[start + neighbour(column, -k, cells, wrap)]
-        result[n - 1 + k] = values[start + neighbour(column + n - 1, k, cells, wrap)]
+        result[-k] = density[start + neighbour(column, -k, cells, wrap)]
+        result[n - 1 + k] = density[start + neighbour(column + n - 1, k, cells, wrap)]
 
 
 @njit(cache=True, forceinline=True)
-def after(density, potential, start, axis, shift, kept):
-    """Return what `across_second` wants of an axis for the row `shift` rows from `start`.
-
-    `axis` is ``(index of the row, cells, stride, wraps)``.
-    """
-    i, cells, stride, wrap = axis
-    successor = start + (neighbour(i, shift + 1, cells, wrap) - i) * stride
-    further = start + (neighbour(i, shift + 2, cells, wrap) - i) * stride
-    return at(density, successor), at(potential, successor), at(density, further), kept
-
-
-@njit(cache=True, forceinline=True)
-def begin(density, potential, start, axis, second, kept, n):
-    """Fill `kept` with what the row before leaves, see `across_second`."""
-    i, cells, stride, wrap = axis
-    near = start + (neighbour(i, -1, cells, wrap) - i) * stride
-    far = start + (neighbour(i, -2, cells, wrap) - i) * stride
-    row, xi, before = at(density, near), at(potential, near), at(density, far)
-    here = after(density, potential, start, axis, -1, kept)
+def variation_row(variation, shape, wrap, place, column, result, n):
+    """Fill a piece of a row of the first variation with one neighbour beyond each end."""
+    amplitude, unit, profiles = variation
+    n0, n1, n2, cells = shape
+    i0, i1, i2 = place
+    if not profiles.size:
+        start = ((i0 * n1 + i1) * n2 + i2) * cells
+        source = at(unit, start + column)
+        for j in range(n):
+            result[j] = source[j]
+        result[-1] = unit[start + neighbour(column, -1, cells, wrap)]
+        result[n] = unit[start + neighbour(column + n - 1, 1, cells, wrap)]
+        return
+    row, rest = (i0 * n1 + i1) * n2 + i2, unit.size // cells
+    part = row // rest
+    factor, start = amplitude[part], (row - part * rest) * cells
+    across, first = profiles[i0] + profiles[n0 + i1] + profiles[n0 + n1 + i2], n0 + n1 + n2
+    source, along = at(unit, start + column), at(profiles, first + column)
     for j in range(n):
-        if second:
-            kept[0][j] = row[j] + limited_half_slope(before[j], row[j], here[0][j])
-            across_second(here, row[j], xi[j], j)
-        else:
-            across_first(here, row[j], xi[j], j)
+        result[j] = fused(factor, source[j], across + along[j])
+    left, right = neighbour(column, -1, cells, wrap), neighbour(column + n - 1, 1, cells, wrap)
+    result[-1] = fused(factor, unit[start + left], across + profiles[first + left])
+    result[n] = fused(factor, unit[start + right], across + profiles[first + right])
 
 
 @njit(cache=True, forceinline=True)
-def three(pieces, number, size):
-    """Return where three pieces begin."""
+def beside(density, start, i, cells, stride, wrap):
+    """Return the rows two before, one before, one after and two after along an axis."""
     return (
-        shifted(pieces, number * size),
-        shifted(pieces, (number + 1) * size),
-        shifted(pieces, (number + 2) * size),
+        at(density, start + (neighbour(i, -2, cells, wrap) - i) * stride),
+        at(density, start + (neighbour(i, -1, cells, wrap) - i) * stride),
+        at(density, start + (neighbour(i, 1, cells, wrap) - i) * stride),
+        at(density, start + (neighbour(i, 2, cells, wrap) - i) * stride),
     )
+
+
+@njit(cache=True, forceinline=True)
+def pair(pieces, number, size):
+    """Return where two pieces begin."""
+    return shifted(pieces, number * size), shifted(pieces, (number + 1) * size)
 
 
 @njit(cache=True)
 def sweep(
-    density, potential, base, result, shape, periodic, rates, dt, keep, second, outflow, loss,
+    density, variation, base, result, shape, periodic, rates, dt, keep, second, outflow, loss,
     first, last, i0, planes, tile, column, n, scratch,
 ):  # fmt: skip
     """Do pieces of the rows ``first … last`` of a tile, see `transport`."""
     n0, n1, n2, cells = shape
     piece = (n + PADDING) // 8 * 8
     pieces = shifted(aligned(at(scratch, 0)), 8)
-    lines, kept0, kept2 = three(pieces, 0, piece), three(pieces, 3, piece), three(pieces, 6, piece)
+    line, kept0, kept2 = pieces, pair(pieces, 1, piece), pair(pieces, 3, piece)
+    ends0 = pair(pieces, 5, piece)
+    width = tile[1] - tile[0]
+    ring = shifted(pieces, (7 + (2 * width if n1 > 1 else 0)) * piece)
+    held = (width + 2) * piece
     r0, r1, r2, r3 = rates[0], rates[1], rates[2], rates[3]
-    fields = density, potential
+    wrap = periodic[3]
+    unit, stored = variation[1], not variation[2].size
+    if stored:
+        pass
+    elif n1 > 1:
+        for k in range(2):
+            i1 = neighbour(planes[0], k - 1, n1, periodic[1])
+            for m in range(width + 2):
+                i2 = neighbour(tile[0], m - 1, n2, periodic[2])
+                target = shifted(ring, k * held + m * piece)
+                variation_row(variation, shape, wrap, (i0, i1, i2), column, target, n)
+    else:
+        for m in range(2):
+            i2 = neighbour(tile[0], m - 1, n2, periodic[2])
+            variation_row(variation, shape, wrap, (i0, 0, i2), column, shifted(ring, m * piece), n)
     for i1 in range(planes[0], planes[1]):
+        k = i1 - planes[0]
+        behind, here, ahead = k % 3 * held, (k + 1) % 3 * held, (k + 2) % 3 * held
+        successor = neighbour(i1, 1, n1, periodic[1])
         for i2 in range(tile[0], tile[1]):
+            m = i2 - tile[0] + 1
             row = (i0 * n1 + i1) * n2 + i2
+            start = row * cells + column
+            further2 = beside(density, start, i2, n2, cells, periodic[2])
+            xi1 = xi2 = further2[:2]
+            if stored:
+                xi = ring
+                variation_row(variation, shape, wrap, (i0, i1, i2), column, xi, n)
+                xi2 = beside(unit, start, i2, n2, cells, periodic[2])[1:3]
+                xi1 = beside(unit, start, i1, n1, n2 * cells, periodic[1])[1:3]
+            elif n1 > 1:
+                for q in range(m - 1 if m == 1 else m, m + 2 if m == width else m + 1):
+                    other = neighbour(tile[0], q - 1, n2, periodic[2])
+                    target = shifted(ring, ahead + q * piece)
+                    variation_row(variation, shape, wrap, (i0, successor, other), column, target, n)
+                xi = shifted(ring, here + m * piece)
+                xi1 = shifted(ring, behind + m * piece), shifted(ring, ahead + m * piece)
+                xi2 = shifted(ring, here + (m - 1) * piece), shifted(ring, here + (m + 1) * piece)
+            else:
+                other = neighbour(i2, 1, n2, periodic[2])
+                target = shifted(ring, (m + 1 & 3) * piece)
+                variation_row(variation, shape, wrap, (i0, 0, other), column, target, n)
+                xi = shifted(ring, (m & 3) * piece)
+                xi2 = shifted(ring, (m - 1 & 3) * piece), target
             if row < first or row >= last:
                 continue
-            start = row * cells + column
-            axis0 = i0, n0, n1 * n2 * cells, periodic[0]
-            axis1 = i1, n1, n2 * cells, periodic[1]
-            axis2 = i2, n2, cells, periodic[2]
-            kept1 = three(pieces, 9 + (3 * (i2 - tile[0]) if n1 > 1 else 0), piece)
-            padded(density, row * cells, cells, column, periodic[3], lines[0], n)
-            padded(potential, row * cells, cells, column, periodic[3], lines[1], n)
-            if second:
-                half_slopes(lines[0], lines[2], n)
+            density_row(density, row * cells, column, cells, wrap, line, n)
+            a2 = further2[2], xi2[1], further2[3], xi2[0], kept2
             if i2 == tile[0] or row == first:
-                begin(*fields, start, axis2, second, kept2, n)
-            a2 = after(*fields, start, axis2, 0, kept2)
-            target = at(base, start), at(result, start), keep, n
+                if second:
+                    second_order_begin(r2, a2, further2[1], further2[0], line, xi, n)
+                else:
+                    first_order_begin(r2, a2, further2[1], further2[0], line, xi, n)
+            target = dt, at(base, start), at(result, start), keep, n
             if n0 * n1 == 1:
                 if second:
-                    found = second_order_row(lines, (a2,), (r3, r2), dt, *target)
+                    found = second_order_row(line, xi, (a2,), (r3, r2), *target)
                 else:
-                    found = first_order_row(lines, (a2,), (r3, r2), dt, *target)
+                    found = first_order_row(line, xi, (a2,), (r3, r2), *target)
             else:
+                further1 = beside(density, start, i1, n1, n2 * cells, periodic[1])
+                kept1 = pair(pieces, 7 + 2 * (m - 1 if n1 > 1 else 0), piece)
+                a1 = further1[2], xi1[1], further1[3], xi1[0], kept1
                 if i1 == planes[0] or row - n2 < first:
-                    begin(*fields, start, axis1, second, kept1, n)
-                a1 = after(*fields, start, axis1, 0, kept1)
+                    if second:
+                        second_order_begin(r1, a1, further1[1], further1[0], line, xi, n)
+                    else:
+                        first_order_begin(r1, a1, further1[1], further1[0], line, xi, n)
                 if n0 == 1:
                     if second:
-                        found = second_order_row(lines, (a2, a1), (r3, r2, r1), dt, *target)
+                        found = second_order_row(line, xi, (a2, a1), (r3, r2, r1), *target)
                     else:
-                        found = first_order_row(lines, (a2, a1), (r3, r2, r1), dt, *target)
+                        found = first_order_row(line, xi, (a2, a1), (r3, r2, r1), *target)
                 else:
-                    begin(*fields, start, axis0, second, kept0, n)
-                    a0 = after(*fields, start, axis0, 0, kept0)
+                    further0 = beside(density, start, i0, n0, n1 * n2 * cells, periodic[0])
+                    for q in range(2):
+                        other = neighbour(i0, 2 * q - 1, n0, periodic[0])
+                        variation_row(
+                            variation, shape, wrap, (other, i1, i2), column, ends0[q], n
+                        )
+                    a0 = further0[2], ends0[1], further0[3], ends0[0], kept0
+                    axes, speeds = (a2, a1, a0), (r3, r2, r1, r0)
                     if second:
-                        found = second_order_row(lines, (a2, a1, a0), (r3, r2, r1, r0), dt, *target)
+                        second_order_begin(r0, a0, further0[1], further0[0], line, xi, n)
+                        found = second_order_row(line, xi, axes, speeds, *target)
                     else:
-                        found = first_order_row(lines, (a2, a1, a0), (r3, r2, r1, r0), dt, *target)
+                        first_order_begin(r0, a0, further0[1], further0[0], line, xi, n)
+                        found = first_order_row(line, xi, axes, speeds, *target)
             peak, lost = found
             if column > 0:
                 peak = larger(peak, outflow[row - first])
@@ -357,36 +401,52 @@ def sweep(
             outflow[row - first], loss[row - first] = peak, lost
 
 
+@njit(cache=True)
+def tiles_of(shape):
+    """Return ``(rows of a tile, tiles of a plane, groups of planes, cells of a piece)``."""
+    _, n1, n2, cells = shape
+    width = ROWS_PER_TILE if n1 == 1 else max(4, min(ROWS_PER_TILE, CELLS_PER_TILE // cells))
+    width = min(width, n2)
+    groups = (n1 + PLANES_PER_TILE - 1) // PLANES_PER_TILE
+    return width, (n2 + width - 1) // width, groups, min(cells, CELLS_PER_PIECE)
+
+
+def room(shape):
+    """Return the room that `transport` needs beside the arrays over cells, a row a thread."""
+    width, tiles, groups, n = tiles_of(shape)
+    rows = 7 + (2 * width + 3 * (width + 2) if shape[1] > 1 else 4)
+    threads = min(get_num_threads(), shape[0] * groups * tiles)
+    return np.empty((threads, rows * ((n + PADDING) // 8 * 8) + 32))
+
+
 @njit(cache=True, parallel=True)
 def transport(
-    density, potential, base, result, shape, periodic, rates, dt, keep, second, outflow, loss,
-    first, last,
+    density, variation, base, result, shape, periodic, rates, dt, keep, second, outflow, loss,
+    first, last, scratch,
 ):  # fmt: skip
     """One upwind stage ``result = keep base + (1 - keep) (density + dt L(density))``.
 
-    ``L(rho)_j = -sum_axes (f_right - f_left) / h``, flux ``f = u rho_upwind``. `rates` holds
-    mobility / h^2 by axis. Only the rows ``first … last`` are made. `outflow` receives the largest
-    outflow rate of each of them, ``sum_axes (u_right^+ + u_left^-) / h``; `loss` its share of
-    ``sum_faces u^2 rho / mobility``.
+    ``L(rho)_j = -sum_axes (f_right - f_left) / h``, flux ``f = u rho_upwind``. `variation` is the
+    first variation as ``(amplitude, unit, profiles)``, see `kernels.first_variation`; `rates`
+    holds mobility / h^2 by axis. Only the rows ``first … last`` are made. `outflow` receives the
+    largest outflow rate of each of them, ``sum_axes (u_right^+ + u_left^-) / h``; `loss` its share
+    of ``sum_faces u^2 rho / mobility``. `scratch` comes from `room`.
 
     All axes are done in one visit of a row. Threads take tiles: some rows along the third axis,
     which are carried along the second one while the planes around them stay in the cache; what
-    crosses a face is evaluated once and kept for the row behind it.
+    crosses a face is evaluated once and kept for the row behind it. The first variation is
+    evaluated row by row where it is needed and never stored.
     """
-    n0, n1, n2, cells = shape
-    width = ROWS_PER_TILE if n1 == 1 else max(4, min(ROWS_PER_TILE, CELLS_PER_TILE // cells))
-    chunks = (n1 + PLANES_PER_TILE - 1) // PLANES_PER_TILE
-    tiles = (n2 + width - 1) // width
-    n = min(cells, CELLS_PER_PIECE)
-    size = (9 + (3 * width if n1 > 1 else 3)) * ((n + PADDING) // 8 * 8) + 32
-    for task in prange(n0 * chunks * tiles):
-        scratch = np.empty(size)
-        i0, chunk, k = task // (chunks * tiles), task // tiles % chunks, task % tiles
-        planes = chunk * PLANES_PER_TILE, min((chunk + 1) * PLANES_PER_TILE, n1)
-        tile = k * width, min((k + 1) * width, n2)
-        for column in range(0, cells, n):
-            sweep(
-                density, potential, base, result, shape, periodic, rates, dt, keep, second,
-                outflow, loss, first, last, i0, planes, tile, column, min(n, cells - column),
-                scratch,
-            )  # fmt: skip
+    width, tiles, groups, n = tiles_of(shape)
+    tasks, threads = shape[0] * groups * tiles, scratch.shape[0]
+    for thread in prange(threads):
+        for task in range(thread * tasks // threads, (thread + 1) * tasks // threads):
+            i0, group, k = task // (groups * tiles), task // tiles % groups, task % tiles
+            planes = group * PLANES_PER_TILE, min((group + 1) * PLANES_PER_TILE, shape[1])
+            tile = k * width, min((k + 1) * width, shape[2])
+            for column in range(0, shape[3], n):
+                sweep(
+                    density, variation, base, result, shape, periodic, rates, dt, keep, second,
+                    outflow, loss, first, last, i0, planes, tile, column,
+                    min(n, shape[3] - column), scratch[thread],
+                )  # fmt: skip
