@@ -12,6 +12,7 @@ from wgf import peers
 from wgf.eulerian import kernels, transport_kernels
 from wgf.eulerian.explicit import FiniteVolume
 from wgf.eulerian.implicit import ImplicitFiniteVolume
+from wgf.eulerian.variation import Variation
 from wgf.features import Neurons
 from wgf.flows import GradientFlow
 from wgf.lagrangian.empirical import EmpiricalFunctional
@@ -93,12 +94,15 @@ class Transport:
         self.start[:], self.potential[:] = case.density.ravel(), case.potential.ravel()
         rows = case.density.size // case.shape[-1]
         self.outflow, self.loss = np.empty(rows), np.empty(rows)
+        self.variation = Variation.stored(self.potential, self.shape)
+        self.scratch = transport_kernels.room(self.shape)
 
     def stage(self, density, base, result, keep):
         """Do one stage and return its step bound."""
         transport_kernels.transport(
-            density, self.potential, base, result, self.shape, self.periodic, self.rates,
+            density, self.variation.arrays, base, result, self.shape, self.periodic, self.rates,
             self.case.dt, keep, self.order == 2, self.outflow, self.loss, 0, self.loss.size,
+            self.scratch,
         )  # fmt: skip
         return self.outflow.max(), self.loss.sum()
 
@@ -162,11 +166,13 @@ def step_rows(small, repeats, clock="wall"):
     for shape, names, features in cases:
         shape = tuple(n // 4 for n in shape) if small else shape
         stepper = _stepper(shape, names.split(), features, FiniteVolume())
-        values, potential = stepper.values, stepper.potential
+        values = stepper.values
+        potential = stepper.variation.fill(kernels.empty(values.size))
+        given = Variation.stored(potential, stepper.slab.shape)
 
-        def stages(stepper=stepper, values=values, potential=potential):
-            stepper._transport(values, potential, values, stepper._stage, 1e-4, 0.0)
-            stepper._transport(stepper._stage, potential, values, stepper._candidate, 1e-4, 0.5)
+        def stages(stepper=stepper, values=values, given=given):
+            stepper._transport(values, given, values, stepper._stage, 1e-4, 0.0)
+            stepper._transport(stepper._stage, given, values, stepper._candidate, 1e-4, 0.5)
 
         whole, bare = alternate([lambda s=stepper: s.advance(10.0), stages], repeats, clock)
         text = f"tanh ({names.replace(' ', ', ')}), {' × '.join(map(str, shape))}"

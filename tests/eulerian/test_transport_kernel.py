@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from wgf.eulerian import transport_kernels
+from wgf.eulerian.variation import Variation
 
 SHAPES = [(9,), (7, 40), (40, 5, 18), (3, 5, 4, 17), (70, 3), (1, 33), (35, 2, 1)]
 
@@ -41,16 +42,22 @@ def reference(density, potential, base, periodic, rates, dt, keep, second):
 
 
 def stage(density, potential, base, periodic, rates, dt, keep, second, first=0, last=None):
+    """Do a stage; `potential` is an array over cells or what a `Variation` is made of."""
     shape = density.shape
     missing = 4 - len(shape)
     rows = density.size // shape[-1]
     last = rows if last is None else last
     result = np.full(density.size, np.nan)
     outflow, loss = np.empty(last - first), np.empty(last - first)
+    shape4 = (1,) * missing + shape
+    if isinstance(potential, np.ndarray):
+        variation = Variation.stored(np.ravel(potential), shape4)
+    else:
+        variation = Variation(*potential, shape4)
     transport_kernels.transport(
-        density.ravel(), potential.ravel(), base.ravel(), result, (1,) * missing + shape,
+        density.ravel(), variation.arrays, base.ravel(), result, shape4,
         (False,) * missing + periodic, np.concatenate([np.zeros(missing), rates]), dt, keep,
-        second, outflow, loss, first, last,
+        second, outflow, loss, first, last, transport_kernels.room(shape4),
     )  # fmt: skip
     return result, outflow, loss
 
@@ -74,6 +81,30 @@ def test_the_kernel_is_the_scheme(shape, wraps, second):
     np.testing.assert_allclose(result, expected.ravel(), rtol=0, atol=4e-15)
     np.testing.assert_allclose(outflow, out.ravel(), rtol=1e-14)
     np.testing.assert_allclose(loss, lost.ravel(), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("second", [False, True])
+@pytest.mark.parametrize("wraps", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_first_variation_in_factors_gives_the_bits_of_a_stored_one(shape, wraps, second):
+    density, _, base, rates = case(shape, 3)
+    generator = np.random.default_rng(4)
+    profiles = generator.normal(size=4 - len(shape) + sum(shape))
+    amplitude = generator.normal(size=shape[0])
+    unit = generator.normal(size=density.size // shape[0])
+    shape4 = (1,) * (4 - len(shape)) + shape
+    stored = Variation(amplitude, unit, profiles, shape4).fill(np.empty(density.size))
+    sums = sum(np.ix_(*np.split(profiles, np.cumsum(shape4)[:3])))
+    expected = np.multiply.outer(amplitude, unit).ravel() + sums.ravel()
+    # the order of the sum is another
+    np.testing.assert_allclose(stored, expected, rtol=0, atol=4e-15)
+    stored = stored.reshape(shape)
+    periodic = tuple(wraps and k % 2 == 0 for k in range(len(shape)))
+    arguments = base, periodic, rates, 1e-2, 0.25, second
+    for one, other in zip(
+        stage(density, (amplitude, unit, profiles), *arguments), stage(density, stored, *arguments)
+    ):
+        assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -12,6 +12,7 @@ import numpy as np
 from wgf import checks
 from wgf.eulerian import kernels
 from wgf.eulerian.slab import Slab
+from wgf.eulerian.variation import Variation
 from wgf.measure import BLOCK_ROWS
 from wgf.parallel import split
 
@@ -383,6 +384,25 @@ class DiscreteFunctional:
         for term in self.pairs:
             result += self.around(term, values)
 
+    @property
+    def factors(self):
+        """Whether the first variation is one unit times an amplitude, plus profiles."""
+        simple = not (self.given or self.powers or self.pairs or self.diffusion)
+        return simple and len(self.operators) < 2
+
+    def variation(self, values, outputs, room=None):
+        """Return the first variation (that of the entropy left out) as a `Variation`.
+
+        It is stored in the array `room`, or left in factors without one.
+        """
+        if room is None:
+            residuals = [r.residual(s) for r, s in zip(self.functional.risks, outputs)]
+            (factors,) = self._variations(residuals)
+            return factors
+        self.first_variation(outputs, room)
+        self.add_nonlinear(values, room)
+        return Variation.stored(room, self.shape)
+
     def first_variation(self, outputs, result):
         """Fill `result` (flat) with ``F'(mu)`` of risks and potentials at the cell centres."""
         risks = self.functional.risks
@@ -390,19 +410,20 @@ class DiscreteFunctional:
 
     def variation_of(self, residuals, result):
         """Fill `result` with the first variation, the residual of every risk being given."""
-        profile = self.profile_sum
-        given = self.given_sum
-        if not self.operators:
-            nothing = np.zeros(self.shape[3])
-            kernels.first_variation(
-                result, np.zeros(self.rows), nothing, profile, given, self.shape
-            )
-            return
-        for k, (operator, residual) in enumerate(zip(self.operators, residuals)):
-            unit = operator.variation(residual)
-            target = result if k == 0 else np.empty_like(result)
-            kernels.first_variation(target, operator.amplitude, unit, profile, given, self.shape)
+        for k, variation in enumerate(self._variations(residuals)):
             if k == 0:
-                profile, given = np.zeros_like(profile), np.zeros(0)
+                variation.fill(result)
             else:
-                result += target
+                result += variation.fill(np.empty_like(result))
+        if self.given:
+            result += self.given_sum
+
+    def _variations(self, residuals):
+        """Yield the first variations of the risks, the profiles with the first of them."""
+        profiles = self.profile_sum
+        if not self.operators:
+            yield Variation(np.zeros(self.rows), np.zeros(self.shape[3]), profiles, self.shape)
+        for operator, residual in zip(self.operators, residuals):
+            unit = operator.variation(residual)
+            yield Variation(operator.amplitude, unit, profiles, self.shape)
+            profiles = np.zeros_like(profiles)

@@ -76,7 +76,12 @@ class ExplicitStepper(SlabStepper):
         Diagnostics of the current state and of the step that led to it.
     output : array or None
         Model output of the first risk.
+    variation : Variation
+        First variation of the current state.
     """
+
+    # whether the first variation is stored even if it factors
+    stores = False
 
     def __init__(self, method, flow, start):
         self.method = method
@@ -89,9 +94,11 @@ class ExplicitStepper(SlabStepper):
         self.wraps = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
         self.walls = Walls(slab, mobility)
         self.time = 0.0
-        self.values, self.potential, self._other_potential, self._stage, self._candidate = (
-            kernels.empty(int(np.prod(slab.shape))) for _ in range(5)
-        )
+        cells = int(np.prod(slab.shape))
+        self.values, self._stage, self._candidate = (kernels.empty(cells) for _ in range(3))
+        factors = self.discrete.factors and not self.stores
+        self._rooms = (None, None) if factors else (kernels.empty(cells), kernels.empty(cells))
+        self._scratch = transport_kernels.room(slab.shape)
         self.values[:] = slab.begin(start)
         rows = slab.last - slab.first
         self._outflow, self._loss = np.empty(rows), np.empty(rows)
@@ -107,9 +114,9 @@ class ExplicitStepper(SlabStepper):
     def _enter(self):
         """Evaluate everything that follows from the density."""
         self.outputs, mass, parts = self._evaluate(self.values)
-        self._first_variation(self.values, self.outputs, self.potential)
+        self.variation = self.discrete.variation(self.values, self.outputs, self._rooms[0])
         loss, self._largest_outflow = self._transport(
-            self.values, self.potential, self.values, self._stage, 0.0, 0.0
+            self.values, self.variation, self.values, self._stage, 0.0, 0.0
         )
         self.row = self._make_row(0.0, mass, parts, loss, 0)
 
@@ -117,7 +124,7 @@ class ExplicitStepper(SlabStepper):
         row = {"t": self.time, "dt": dt, "mass": mass, "objective": sum(parts.values())}
         row.update(parts)
         row.update(dissipation=dissipation, rejected=rejected)
-        row.update(self.walls.columns(self.values, self.potential))
+        row.update(self.walls.columns(self.values, self.variation))
         return row
 
     def _evaluate(self, values):
@@ -125,27 +132,15 @@ class ExplicitStepper(SlabStepper):
         mass, parts = self.discrete.parts(values, outputs)
         return outputs, mass, parts
 
-    def _transport(self, density, potential, base, result, dt, keep):
+    def _transport(self, density, variation, base, result, dt, keep):
         """Do one stage; return its dissipation and the largest outflow rate."""
         if self.discrete.diffusion:
-            return self._diffuse(density, potential, base, result, dt, keep)
+            return self._diffuse(density, variation.values, base, result, dt, keep)
         slab, second = self.slab, self.method.order == 2
         transport_kernels.transport(
-            density,
-            potential,
-            base,
-            result,
-            slab.shape,
-            slab.periodic,
-            self.rates,
-            dt,
-            keep,
-            second,
-            self._outflow,
-            self._loss,
-            slab.first,
-            slab.last,
-        )
+            density, variation.arrays, base, result, slab.shape, slab.periodic, self.rates, dt,
+            keep, second, self._outflow, self._loss, slab.first, slab.last, self._scratch,
+        )  # fmt: skip
         largest = slab.ranks.largest(float(self._outflow.max()))
         losses = np.add.reduceat(self._loss, self._blocks)
         (loss,) = slab.ranks.sums((losses, slab.blocks))
@@ -206,7 +201,7 @@ class ExplicitStepper(SlabStepper):
             rejected += 1
         outputs, mass, parts, dissipation = accepted
         self.values, self._candidate = self._candidate, self.values
-        self.potential, self._other_potential = self._other_potential, self.potential
+        self._take_variation()
         self.outputs = outputs
         self.time += dt
         if rejected == 0 and dt == self.energy_step:
@@ -219,7 +214,7 @@ class ExplicitStepper(SlabStepper):
         first_only = self.method.order == 1
         target = self._candidate if first_only else self._stage
         dissipation, largest = self._transport(
-            self.values, self.potential, self.values, target, dt, 0.0
+            self.values, self.variation, self.values, target, dt, 0.0
         )
         if dt * largest > 1.0:
             self._largest_outflow = largest
@@ -227,9 +222,9 @@ class ExplicitStepper(SlabStepper):
         self.slab.renew(target)
         if not first_only:
             stage_outputs = self.discrete.outputs(self._stage)
-            self._first_variation(self._stage, stage_outputs, self._other_potential)
+            variation = self.discrete.variation(self._stage, stage_outputs, self._rooms[1])
             second_dissipation, largest = self._transport(
-                self._stage, self._other_potential, self.values, self._candidate, dt, 0.5
+                self._stage, variation, self.values, self._candidate, dt, 0.5
             )
             if dt * largest > 1.0:
                 self._largest_outflow = largest
@@ -250,12 +245,12 @@ class ExplicitStepper(SlabStepper):
             self.energy_step = 0.5 * dt
             return None
         self._largest_outflow = largest
-        self._first_variation(self._candidate, outputs, self._other_potential)
+        self._next = self.discrete.variation(self._candidate, outputs, self._rooms[1])
         return outputs, mass, parts, dissipation
 
-    def _first_variation(self, values, outputs, result):
-        self.discrete.first_variation(outputs, result)
-        self.discrete.add_nonlinear(values, result)
+    def _take_variation(self):
+        """Let the first variation of the accepted state be the current one."""
+        self.variation, self._rooms = self._next, self._rooms[::-1]
 
     def restart(self):
         """Return everything but the density that a bit-identical continuation needs."""

@@ -58,6 +58,9 @@ class GrowthSplitting:
 class GrowthStepper(ExplicitStepper):
     """One run of `GrowthSplitting`; the transport is that of `ExplicitStepper`."""
 
+    # the growth reads the first variation of every cell
+    stores = True
+
     def __init__(self, method, flow, start):
         self.flow = flow
         self.splitting = method
@@ -73,6 +76,11 @@ class GrowthStepper(ExplicitStepper):
         # two copies on a line are one block: all ranks then do all of its little work
         few = ranks.size > Slab.most(self.mesh, whole_planes)
         return Slab(self.mesh, None if few else ranks, whole_planes)
+
+    @property
+    def potential(self):
+        """The first variation at the cells."""
+        return self.variation.values
 
     def _growth_loss(self):
         """Return ``4 growth ∫ J'^2 dnu`` of the current state."""
@@ -151,7 +159,7 @@ class GrowthStepper(ExplicitStepper):
         if self.flow.transport == 0:
             return 0.0
         loss, self._largest_outflow = self._transport(
-            self.values, self.potential, self.values, self._stage, 0.0, 0.0
+            self.values, self.variation, self.values, self._stage, 0.0, 0.0
         )
         return loss
 
@@ -176,7 +184,7 @@ class GrowthStepper(ExplicitStepper):
         if accepted is None:
             return False
         self.values, self._candidate = self._candidate, self.values
-        self.potential, self._other_potential = self._other_potential, self.potential
+        self._take_variation()
         self.outputs = accepted[0]
         return True
 

@@ -5,10 +5,11 @@ import math
 import numpy as np
 
 from wgf import checks, parallel
-from wgf.eulerian import implicit_kernels, kernels
+from wgf.eulerian import implicit_kernels
 from wgf.eulerian.discrete import DiscreteFunctional
 from wgf.eulerian.explicit import ROUND_OFF
 from wgf.eulerian.slab import Slab, SlabStepper
+from wgf.eulerian.variation import Variation
 from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
 from wgf.measure import Density
@@ -105,11 +106,10 @@ class ImplicitStepper(SlabStepper):
     def _make_row(self, dt, mass, parts, dissipation, rejected, solves):
         row = {"t": self.time, "dt": dt, "mass": mass, "objective": sum(parts.values())}
         row.update(parts)
-        variation = np.empty_like(self.values)
-        self.discrete.first_variation(self.outputs, variation)
-        self.discrete.add_nonlinear(self.values, variation)
+        room = np.empty_like(self.values)
+        variation = self.discrete.variation(self.values, self.outputs, room)
         walls = self.walls.columns(self.values, variation)
-        gap = self.discrete.gap(self.values, variation)
+        gap = self.discrete.gap(self.values, variation.values)
         row.update(dissipation=dissipation, rejected=rejected, gap=gap, newton=solves, **walls)
         return row
 
@@ -253,18 +253,14 @@ class _Sweep:
         """Return the derivative of `_potential` along `direction`."""
         outputs, _ = self._split(unknown)
         shifts, around = self._split(direction)
-        result = np.zeros_like(self._old)
-        risks = self.discrete.functional.risks
+        result, part = np.zeros_like(self._old), np.empty_like(self._old)
+        risks, nothing = self.discrete.functional.risks, np.zeros(sum(self.discrete.shape))
         for risk, operator, old, s, v in zip(
             risks, self.discrete.operators, self._old_outputs, outputs, shifts
         ):
             unit = operator.variation(residual_slope(risk, old, s, v))
-            part = np.empty_like(result)
-            kernels.first_variation(
-                part, operator.amplitude, unit, np.zeros(sum(self.discrete.shape)), np.zeros(0),
-                self.discrete.shape,
-            )  # fmt: skip
-            result += part
+            variation = Variation(operator.amplitude, unit, nothing, self.discrete.shape)
+            result += variation.fill(part)
         if around is not None:
             result += 0.5 * around
         return result

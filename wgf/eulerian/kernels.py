@@ -54,48 +54,55 @@ def combine(result, base, density, net, dt, keep):
 
 
 @njit(cache=True)
-def scale_into(result, factor, values, shift, along):
-    """Fill ``result = factor values + (shift + along)``."""
-    for j in range(result.size):
-        result[j] = factor * values[j] + (shift + along[j])
-
-
-@njit(cache=True)
 def accumulate(result, factor, values):
     """Add ``factor values`` to `result`."""
     for j in range(result.size):
         result[j] += factor * values[j]
 
 
-@njit(cache=True, parallel=True)
-def first_variation(result, amplitude, unit_variation, profiles, given, shape):
-    """Fill ``result = amplitude g + sum_axes profile + given``.
+@njit(cache=True, forceinline=True)
+def place_of(row, shape):
+    """Return the index of a row along the three axes before the last."""
+    _, n1, n2, _ = shape
+    return row // (n1 * n2), row // n2 % n1, row % n2
 
-    ``unit_variation`` is ``g`` on the mesh without its first real axis if `amplitude` has the
-    length of that axis, else (length 1) on all cells. `profiles` holds one profile an axis, one
-    after the other; `given` is empty or holds one value a cell.
-    """
+
+@njit(cache=True, forceinline=True)
+def row_of_variation(variation, shape, place):
+    """Return ``(factor, start, across)`` of a row: its cells are `cell_of_variation` of them."""
+    amplitude, unit, profiles = variation
     n0, n1, n2, n = shape
-    rows = n0 * n1 * n2
-    rows_rest = unit_variation.size // n
+    i0, i1, i2 = place
+    row, rest = (i0 * n1 + i1) * n2 + i2, unit.size // n
+    part = row // rest
+    across = 0.0
+    if profiles.size:
+        across = profiles[i0] + profiles[n0 + i1] + profiles[n0 + n1 + i2]
+    return amplitude[part], (row - part * rest) * n, across
+
+
+@njit(cache=True, forceinline=True)
+def cell_of_variation(factor, unit, across, along):
+    """Return the first variation of a cell."""
+    return factor * unit + (across + along)
+
+
+@njit(cache=True, parallel=True)
+def first_variation(result, amplitude, unit, profiles, shape):
+    """Fill `result` with a first variation, see `wgf.eulerian.variation.Variation`."""
+    n0, n1, n2, n = shape
+    rows, variation = n0 * n1 * n2, (amplitude, unit, profiles)
     blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
-    along = profiles[n0 + n1 + n2 :]
     for block in prange(blocks):
         for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
-            c = row * n
-            across = (
-                profiles[row // (n1 * n2)]
-                + profiles[n0 + (row // n2) % n1]
-                + profiles[n0 + n1 + row % n2]
-            )
-            if rows_rest > 0:
-                factor = amplitude[row // rows_rest]
-                g = unit_variation[(row % rows_rest) * n : (row % rows_rest + 1) * n]
-                scale_into(result[c : c + n], factor, g, across, along)
+            factor, start, across = row_of_variation(variation, shape, place_of(row, shape))
+            target, source = result[row * n : (row + 1) * n], unit[start : start + n]
+            if profiles.size:
+                along = profiles[n0 + n1 + n2 :]
+                for j in range(n):
+                    target[j] = cell_of_variation(factor, source[j], across, along[j])
             else:
-                scale_into(result[c : c + n], unit_variation[0], amplitude, across, along)
-            if given.size:
-                accumulate(result[c : c + n], 1.0, given[c : c + n])
+                target[:] = source
 
 
 @njit(cache=True, parallel=True)
@@ -152,19 +159,29 @@ def add_amplitude_moments(density, amplitude, rest, moments, begin, first, last)
 
 
 @njit(cache=True, parallel=True)
-def held_back(density, potential, last, inner, values, held):
-    """Fill the density of the cells `last` at a wall and what they would lose through it.
+def held_back(density, variation, shape, rows, inner, column, shift, count, values, held):
+    """Fill the densities at a wall and what they would lose through it.
 
-    `inner` are their neighbours. An empty cell of a fast diffusion has an infinite potential and
+    The cells are `count` ones from `column` on of the `rows`; their neighbours lie `shift` columns
+    on in the rows `inner`. An empty cell of a fast diffusion has an infinite first variation and
     nothing to lose.
     """
-    for k in prange(last.size):
-        rho = values[k] = density[last[k]]
-        held[k] = 0.0
-        if rho > 0.0 and np.isfinite(potential[inner[k]]):
-            speed = potential[inner[k]] - potential[last[k]]
-            if not speed <= 0.0:
-                held[k] = rho * speed
+    _, unit, profiles = variation
+    n, first = shape[3], shape[0] + shape[1] + shape[2]
+    for k in prange(rows.size):
+        factor, start, across = row_of_variation(variation, shape, place_of(rows[k], shape))
+        factor1, start1, across1 = row_of_variation(variation, shape, place_of(inner[k], shape))
+        for j in range(count):
+            i, i1, along, along1 = column + j, column + j + shift, 0.0, 0.0
+            if profiles.size:
+                along, along1 = profiles[first + i], profiles[first + i1]
+            rho = density[rows[k] * n + i]
+            xi = cell_of_variation(factor, unit[start + i], across, along)
+            xi1 = cell_of_variation(factor1, unit[start1 + i1], across1, along1)
+            speed = xi1 - xi
+            values[k * count + j], held[k * count + j] = rho, 0.0
+            if rho > 0.0 and np.isfinite(xi1) and not speed <= 0.0:
+                held[k * count + j] = rho * speed
 
 
 @njit(cache=True, parallel=True)

@@ -17,6 +17,8 @@ from numba import get_num_threads, njit, prange, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
+from wgf.eulerian.kernels import cell_of_variation, row_of_variation
+
 # a tile of a two-dimensional mesh: so many rows; of a larger one: rows of together so many cells,
 # on so many planes
 ROWS_PER_TILE = 64
@@ -251,27 +253,24 @@ def density_row(density, start, column, cells, wrap, result, n):
 @njit(cache=True, forceinline=True)
 def variation_row(variation, shape, wrap, place, column, result, n):
     """Fill a piece of a row of the first variation with one neighbour beyond each end."""
-    amplitude, unit, profiles = variation
-    n0, n1, n2, cells = shape
-    i0, i1, i2 = place
+    _, unit, profiles = variation
+    factor, start, across = row_of_variation(variation, shape, place)
+    left, right = (
+        neighbour(column, -1, shape[3], wrap),
+        neighbour(column + n - 1, 1, shape[3], wrap),
+    )
+    source = at(unit, start + column)
     if not profiles.size:
-        start = ((i0 * n1 + i1) * n2 + i2) * cells
-        source = at(unit, start + column)
         for j in range(n):
             result[j] = source[j]
-        result[-1] = unit[start + neighbour(column, -1, cells, wrap)]
-        result[n] = unit[start + neighbour(column + n - 1, 1, cells, wrap)]
+        result[-1], result[n] = unit[start + left], unit[start + right]
         return
-    row, rest = (i0 * n1 + i1) * n2 + i2, unit.size // cells
-    part = row // rest
-    factor, start = amplitude[part], (row - part * rest) * cells
-    across, first = profiles[i0] + profiles[n0 + i1] + profiles[n0 + n1 + i2], n0 + n1 + n2
-    source, along = at(unit, start + column), at(profiles, first + column)
+    first = shape[0] + shape[1] + shape[2]
+    along = at(profiles, first + column)
     for j in range(n):
-        result[j] = fused(factor, source[j], across + along[j])
-    left, right = neighbour(column, -1, cells, wrap), neighbour(column + n - 1, 1, cells, wrap)
-    result[-1] = fused(factor, unit[start + left], across + profiles[first + left])
-    result[n] = fused(factor, unit[start + right], across + profiles[first + right])
+        result[j] = cell_of_variation(factor, source[j], across, along[j])
+    result[-1] = cell_of_variation(factor, unit[start + left], across, profiles[first + left])
+    result[n] = cell_of_variation(factor, unit[start + right], across, profiles[first + right])
 
 
 @njit(cache=True, forceinline=True)
@@ -383,9 +382,7 @@ def sweep(
                     further0 = beside(density, start, i0, n0, n1 * n2 * cells, periodic[0])
                     for q in range(2):
                         other = neighbour(i0, 2 * q - 1, n0, periodic[0])
-                        variation_row(
-                            variation, shape, wrap, (other, i1, i2), column, ends0[q], n
-                        )
+                        variation_row(variation, shape, wrap, (other, i1, i2), column, ends0[q], n)
                     a0 = further0[2], ends0[1], further0[3], ends0[0], kept0
                     axes, speeds = (a2, a1, a0), (r3, r2, r1, r0)
                     if second:

@@ -1,7 +1,5 @@
 """What a box cuts off: the mass in the cells at its walls, and the flux that they hold back."""
 
-import functools
-
 import numpy as np
 
 from wgf.eulerian import kernels
@@ -27,13 +25,15 @@ class Walls:
             if not axis.periodic and factor > 0 and axis.cells > 1
         ]
 
-    def columns(self, values, potential):
+    def columns(self, values, variation):
         """Return ``wall_<axis>`` and ``blocked_<axis>`` for every walled axis.
 
         Parameters
         ----------
-        values, potential : array of shape ``(cells,)``
-            Cell averages and first variation (that of the entropy left out) on the slab.
+        values : array of shape ``(cells,)``
+            Cell averages on the slab.
+        variation : Variation
+            First variation, that of the entropy left out.
 
         Returns
         -------
@@ -43,9 +43,9 @@ class Walls:
         """
         pairs = []
         for _, _, sides in self.sides:
-            for last, inner, bounds in sides:
-                rho, held = np.empty(last.size), np.empty(last.size)
-                kernels.held_back(values, potential, last, inner, rho, held)
+            for *side, bounds in sides:
+                rho, held = (np.empty(side[0].size * side[-1]) for _ in range(2))
+                kernels.held_back(values, variation.arrays, variation.shape, *side, rho, held)
                 pairs += [(rho, bounds), (held, bounds)]
         sums = iter(self.ranks.sums(*pairs) if pairs else ())
         found = {}
@@ -60,15 +60,14 @@ class Walls:
 
 
 def _side(slab, axis, end):
-    """Return the own cells at one end of an axis, their inner neighbours and the bounds of all."""
-    shape = slab.shape[slab.axis :]
-    strides = [int(np.prod(shape[k + 1 :])) for k in range(len(shape))]
-    places = [np.arange(cells) * stride for cells, stride in zip(shape, strides)]
+    """Return the cells at an end of an axis as `kernels.held_back` takes them, and their bounds."""
+    shape, n = slab.shape[slab.axis :], slab.shape[3]
+    rows, inward = np.arange(slab.first, slab.last), 1 if end == 0 else -1
+    if axis == len(shape) - 1:
+        return rows, rows, end % n, inward, 1, slab.ranks.bounds_of(len(rows))
+    stride = int(np.prod(shape[axis + 1 : -1]))
     last = end % slab.mesh.shape[axis]
     if axis == 0:
         last -= slab.offset // slab.per_plane
-    places[axis] = np.array([last * strides[axis]])
-    cells = functools.reduce(np.add.outer, places).ravel()
-    cells = cells[(cells >= slab.own.start) & (cells < slab.own.stop)]
-    inner = cells + (strides[axis] if end == 0 else -strides[axis])
-    return cells, inner, slab.ranks.bounds_of(len(cells))
+    rows = rows[rows // stride % shape[axis] == last]
+    return rows, rows + inward * stride, 0, 0, n, slab.ranks.bounds_of(len(rows) * n)
