@@ -113,6 +113,14 @@ def split(entries, block, size):
     return np.minimum(np.arange(size + 1) * blocks // size * block, entries)
 
 
+def sum_of_rows(rows):
+    """Return the sum of the rows, added one after the other."""
+    if rows.shape[1] > 8 or not len(rows):
+        return rows.sum(axis=0)
+    # the same order; numpy spends far longer on adding short rows
+    return np.array([np.add.accumulate(column)[-1] for column in rows.T])
+
+
 class Serial:
     """One process: everything is its own."""
 
@@ -125,7 +133,7 @@ class Serial:
 
     def column_sums(self, rows, bounds):
         """Return the sum of all rows, of which `rows` of shape ``(own, columns)`` are its own."""
-        return rows.sum(axis=0)
+        return sum_of_rows(rows)
 
     def largest(self, value):
         """Return the largest of one number a rank, NaN if there is one."""
@@ -248,7 +256,7 @@ class Ranks(Serial):
         if self.rank > 0:
             self.communicator.Recv(result, self.rank - 1)
             rows = np.concatenate([result[None, :], rows])
-        result = rows.sum(axis=0)
+        result = sum_of_rows(rows)
         last = self.size - 1
         if self.rank < last:
             self.communicator.Send(result, self.rank + 1)

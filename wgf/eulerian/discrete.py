@@ -142,7 +142,7 @@ class FeatureOperator:
         columns = self.features.size if self.rank is None else self.rank
         result = np.zeros(columns)
         for share in self.shares:
-            partials = np.empty((share.count, columns))
+            partials = share.partials(columns)
             kernels.features_output(
                 self.held(share), share.moments.fetch(moments), partials, share.width
             )
@@ -193,7 +193,14 @@ class _Share:
         else:
             owners, cells = slab.cells, slab.wanted
         self.moments = ranks.exchange(owners, wanted)
+        self._partials = np.empty((0, 0))
         self.variation = ranks.exchange(np.array(bounds), cells)
+
+    def partials(self, columns):
+        """Return room for the sum of every block, the same each time."""
+        if self._partials.shape[1] != columns:
+            self._partials = np.empty((self.count, columns))
+        return self._partials
 
 
 def mixed(mix, coefficients):
@@ -281,6 +288,8 @@ class DiscreteFunctional:
     ----------
     shape : tuple of four ints
         The slab's shape with missing axes in front.
+    ends : array of shape ``(2, rows)``
+        The densities at both ends of the own rows when `parts` was last asked for.
     """
 
     def __init__(self, functional, mesh, slab=None):
@@ -314,7 +323,8 @@ class DiscreteFunctional:
             self.profiles[k] = profile
         self.profile_sum = self.profiles.sum(axis=0)
         self.given_sum = sum(self.given.values()) if self.given else np.zeros(0)
-        self._sums = np.empty((self.slab.last - self.slab.first, count + 1))
+        own = self.slab.last - self.slab.first
+        self._sums, self.ends = np.empty((own, count + 1)), np.empty((2, own))
 
     def _profile(self, term):
         mask = term.mask(self.mesh.names)
@@ -336,7 +346,7 @@ class DiscreteFunctional:
     def parts(self, values, outputs):
         """Return ``(mass, {name: value})`` of the flat cell averages `values`."""
         slab, volume = self.slab, self.mesh.cell_volume
-        kernels.axis_integrals(values, self.profiles, self.shape, self._sums, slab.first)
+        kernels.axis_integrals(values, self.profiles, self.shape, self._sums, self.ends, slab.first)
         sums = slab.ranks.column_sums(self._sums, slab.rows) * volume
         found = {name: sums[k + 1] for k, (name, _) in enumerate(self.axis_terms)}
         products = np.empty(len(self._sums))

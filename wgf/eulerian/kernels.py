@@ -60,6 +60,18 @@ def accumulate(result, factor, values):
         result[j] += factor * values[j]
 
 
+@njit(cache=True)
+def accumulate_four(result, factors, values, start, stride):
+    """Add four stretches of `values`, a stride apart, in their order: the sum is in memory once."""
+    a, b, c, d = factors[0], factors[1], factors[2], factors[3]
+    n = result.size
+    first, second = values[start : start + n], values[start + stride : start + stride + n]
+    third = values[start + 2 * stride : start + 2 * stride + n]
+    fourth = values[start + 3 * stride : start + 3 * stride + n]
+    for j in range(n):
+        result[j] = (((result[j] + a * first[j]) + b * second[j]) + c * third[j]) + d * fourth[j]
+
+
 @njit(cache=True, forceinline=True)
 def place_of(row, shape):
     """Return the index of a row along the three axes before the last."""
@@ -106,9 +118,10 @@ def first_variation(result, amplitude, unit, profiles, shape):
 
 
 @njit(cache=True, parallel=True)
-def axis_integrals(density, profiles, shape, sums, first):
+def axis_integrals(density, profiles, shape, sums, ends, first):
     """Fill ``sums[i, 0]`` with the sum of row ``first + i``, ``sums[i, k]`` with that of rho V_k.
 
+    ``ends[:, i]`` receives the densities of the first and the last cell of the row.
     ``profiles[k - 1]`` holds the profiles of the ``k``-th term, one an axis, one after the other.
     """
     n0, n1, n2, n = shape
@@ -120,6 +133,7 @@ def axis_integrals(density, profiles, shape, sums, first):
             values = density[row * n : (row + 1) * n]
             mass = total(values)
             sums[i, 0] = mass
+            ends[0, i], ends[1, i] = values[0], values[-1]
             for k in range(profiles.shape[0]):
                 profile = profiles[k]
                 across = (
@@ -146,55 +160,66 @@ def add_amplitude_moments(density, amplitude, rest, moments, begin, first, last)
 
     `density` has `rest` cells for every amplitude; only those from `first` to `last` are seen.
     """
-    width = 1024
+    width = max(64, min(1024, moments.size // 16))
     blocks = (moments.size + width - 1) // width
     for block in prange(blocks):
         low = begin + block * width
         high = min(low + width, begin + moments.size)
-        for i in range(amplitude.size):
-            start, stop = max(i * rest + low, first), min(i * rest + high, last)
+        count, i = amplitude.size, 0
+        while i < count:
+            start, stop = i * rest + low, i * rest + high
+            if i + 4 <= count and start >= first and stop + 3 * rest <= last:
+                part = moments[low - begin : high - begin]
+                accumulate_four(part, amplitude[i : i + 4], density, start, rest)
+                i += 4
+                continue
+            start, stop = max(start, first), min(stop, last)
             if start < stop:
                 r = start - i * rest - begin
                 accumulate(moments[r : r + stop - start], amplitude[i], density[start:stop])
+            i += 1
 
 
 @njit(cache=True, parallel=True)
-def held_back(density, variation, shape, rows, inner, column, shift, count, values, held):
-    """Fill the densities at a wall and what they would lose through it.
+def held_back(density, variation, shape, rows, inner, held):
+    """Fill what the cells of the `rows` at a wall would lose through it, a row of `held` each.
 
-    The cells are `count` ones from `column` on of the `rows`; their neighbours lie `shift` columns
-    on in the rows `inner`. An empty cell of a fast diffusion has an infinite first variation and
-    nothing to lose.
+    Their neighbours are those of the rows `inner`. An empty cell of a fast diffusion has an
+    infinite first variation and nothing to lose.
     """
     _, unit, profiles = variation
     n, first = shape[3], shape[0] + shape[1] + shape[2]
     for k in prange(rows.size):
         factor, start, across = row_of_variation(variation, shape, place_of(rows[k], shape))
         factor1, start1, across1 = row_of_variation(variation, shape, place_of(inner[k], shape))
-        for j in range(count):
-            i, i1, along, along1 = column + j, column + j + shift, 0.0, 0.0
-            if profiles.size:
-                along, along1 = profiles[first + i], profiles[first + i1]
-            rho = density[rows[k] * n + i]
-            xi = cell_of_variation(factor, unit[start + i], across, along)
-            xi1 = cell_of_variation(factor1, unit[start1 + i1], across1, along1)
-            speed = xi1 - xi
-            values[k * count + j], held[k * count + j] = rho, 0.0
+        for j in range(n):
+            along = profiles[first + j] if profiles.size else 0.0
+            rho = density[rows[k] * n + j]
+            xi = cell_of_variation(factor, unit[start + j], across, along)
+            xi1 = cell_of_variation(factor1, unit[start1 + j], across1, along)
+            speed, held[k, j] = xi1 - xi, 0.0
             if rho > 0.0 and np.isfinite(xi1) and not speed <= 0.0:
-                held[k * count + j] = rho * speed
+                held[k, j] = rho * speed
 
 
 @njit(cache=True, parallel=True)
 def features_output(matrix, moments, partials, width):
     """Fill ``partials[block] = moments_block . matrix_block`` for blocks of `width` rows."""
-    rows = matrix.shape[0]
+    rows, values = matrix.shape[0], matrix.ravel()
     blocks = partials.shape[0]
     for block in prange(blocks):
         part = partials[block]
         part[:] = 0.0
-        for row in range(block * width, min((block + 1) * width, rows)):
+        row, stop = block * width, min((block + 1) * width, rows)
+        while row < stop:
+            four = moments[row : row + 4]
+            if row + 4 <= stop and (four != 0.0).all():
+                accumulate_four(part, four, values, row * part.size, part.size)
+                row += 4
+                continue
             if moments[row] != 0.0:
                 accumulate(part, moments[row], matrix[row])
+            row += 1
 
 
 @njit(cache=True, parallel=True)

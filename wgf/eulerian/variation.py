@@ -41,3 +41,19 @@ class Variation:
         """Fill `result` (flat) with the values at all cells and return it."""
         kernels.first_variation(result, *self.arrays, self.shape)
         return result
+
+    def rise(self, end):
+        """Return the difference towards the inner neighbour at an end (0 or 1) of every row.
+
+        It is 0 where the neighbour's value is infinite.
+        """
+        amplitude, unit, profiles = self.arrays
+        last, inner = ((0, 1), (-1, -2))[end]
+        units, along = unit.reshape(-1, self.shape[3]), profiles[-self.shape[3] :]
+        with np.errstate(invalid="ignore"):
+            found = units[:, inner] - units[:, last]
+        found[~np.isfinite(units[:, inner])] = 0.0
+        found = np.multiply.outer(amplitude, found).ravel()
+        if profiles.size:
+            found += along[inner] - along[last]
+        return found

@@ -20,12 +20,12 @@ class Walls:
         mesh, self.ranks = slab.mesh, slab.ranks
         self.volume = mesh.cell_volume
         self.sides = [
-            (name, float(factor) / axis.spacing**2, [_side(slab, k, end) for end in (0, -1)])
+            (name, float(factor) / axis.spacing**2, [_side(slab, k, end) for end in (0, 1)])
             for k, (name, axis, factor) in enumerate(zip(mesh.names, mesh.axes, mobility))
             if not axis.periodic and factor > 0 and axis.cells > 1
         ]
 
-    def columns(self, values, variation):
+    def columns(self, values, variation, ends):
         """Return ``wall_<axis>`` and ``blocked_<axis>`` for every walled axis.
 
         Parameters
@@ -34,6 +34,8 @@ class Walls:
             Cell averages on the slab.
         variation : Variation
             First variation, that of the entropy left out.
+        ends : array of shape ``(2, rows)``
+            The first and last cell averages of the own rows.
 
         Returns
         -------
@@ -43,10 +45,8 @@ class Walls:
         """
         pairs = []
         for _, _, sides in self.sides:
-            for *side, bounds in sides:
-                rho, held = (np.empty(side[0].size * side[-1]) for _ in range(2))
-                kernels.held_back(values, variation.arrays, variation.shape, *side, rho, held)
-                pairs += [(rho, bounds), (held, bounds)]
+            for side in sides:
+                pairs += [(each, side.bounds) for each in side.look(values, variation, ends)]
         sums = iter(self.ranks.sums(*pairs) if pairs else ())
         found = {}
         for name, rate, sides in self.sides:
@@ -60,14 +60,42 @@ class Walls:
 
 
 def _side(slab, axis, end):
-    """Return the cells at an end of an axis as `kernels.held_back` takes them, and their bounds."""
-    shape, n = slab.shape[slab.axis :], slab.shape[3]
-    rows, inward = np.arange(slab.first, slab.last), 1 if end == 0 else -1
-    if axis == len(shape) - 1:
-        return rows, rows, end % n, inward, 1, slab.ranks.bounds_of(len(rows))
-    stride = int(np.prod(shape[axis + 1 : -1]))
-    last = end % slab.mesh.shape[axis]
-    if axis == 0:
-        last -= slab.offset // slab.per_plane
-    rows = rows[rows // stride % shape[axis] == last]
-    return rows, rows + inward * stride, 0, 0, n, slab.ranks.bounds_of(len(rows) * n)
+    return _Ends(slab, end) if axis == slab.mesh.dimension - 1 else _Rows(slab, axis, end)
+
+
+class _Rows:
+    """The rows at one end of an axis other than the last."""
+
+    def __init__(self, slab, axis, end):
+        shape = slab.shape[slab.axis :]
+        stride = int(np.prod(shape[axis + 1 : -1]))
+        last = (slab.mesh.shape[axis] - 1) * end
+        if axis == 0:
+            last -= slab.offset // slab.per_plane
+        rows = np.arange(slab.first, slab.last)
+        self.rows = rows[rows // stride % shape[axis] == last]
+        self.inner = self.rows + (-stride if end else stride)
+        self.count = shape[-1]
+        self.bounds = slab.ranks.bounds_of(self.rows.size * self.count)
+
+    def look(self, values, variation, ends):
+        """Return densities and what is held back."""
+        held = np.empty((self.rows.size, self.count))
+        kernels.held_back(values, variation.arrays, variation.shape, self.rows, self.inner, held)
+        return values.reshape(-1, self.count)[self.rows].ravel(), held.ravel()
+
+
+class _Ends:
+    """The cells at one end of all rows."""
+
+    def __init__(self, slab, end):
+        self.end, self.own = end, slice(slab.first, slab.last)
+        self.bounds = slab.ranks.bounds_of(slab.last - slab.first)
+
+    def look(self, values, variation, ends):
+        """Return densities and what is held back."""
+        rho, speed = ends[self.end], variation.rise(self.end)[self.own]
+        held = np.zeros_like(rho)
+        moves = (rho > 0) & ~(speed <= 0)
+        held[moves] = rho[moves] * speed[moves]
+        return rho, held
