@@ -114,8 +114,8 @@ def split(entries, block, size):
 
 
 def sum_of_rows(rows):
-    """Return the sum of the rows, added one after the other."""
-    if rows.shape[1] > 8 or not len(rows):
+    """Return the sum of the rows, added one after the other; a single column as `numpy.sum`."""
+    if rows.shape[1] > 8 or rows.shape[1] == 1 or not len(rows):
         return rows.sum(axis=0)
     # the same order; numpy spends far longer on adding short rows
     return np.array([np.add.accumulate(column)[-1] for column in rows.T])

@@ -19,15 +19,16 @@ from numba.np.arrayobj import make_array
 
 from wgf.eulerian.kernels import cell_of_variation, row_of_variation
 
-# a tile of a two-dimensional mesh: so many rows; of a larger one: rows of together so many cells,
-# on so many planes
+# a tile of a two-dimensional mesh: so many rows; of a larger one: so many rows or rows of together
+# so many cells, on so many planes
 ROWS_PER_TILE = 64
+ROWS_OF_A_PLANE = 20
 CELLS_PER_TILE = 4096
 PLANES_PER_TILE = 32
 # longer rows are done in pieces
 CELLS_PER_PIECE = 4096
 # between two pieces that a thread keeps
-PADDING = 40
+PADDING = 16
 # bytes of a line of the cache: what begins at one is read and written at once
 LINE = 64
 
@@ -402,7 +403,7 @@ def sweep(
 def tiles_of(shape):
     """Return ``(rows of a tile, tiles of a plane, groups of planes, cells of a piece)``."""
     _, n1, n2, cells = shape
-    width = ROWS_PER_TILE if n1 == 1 else max(4, min(ROWS_PER_TILE, CELLS_PER_TILE // cells))
+    width = ROWS_PER_TILE if n1 == 1 else max(4, min(ROWS_OF_A_PLANE, CELLS_PER_TILE // cells))
     width = min(width, n2)
     groups = (n1 + PLANES_PER_TILE - 1) // PLANES_PER_TILE
     return width, (n2 + width - 1) // width, groups, min(cells, CELLS_PER_PIECE)
