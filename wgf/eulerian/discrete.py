@@ -155,7 +155,7 @@ class FeatureOperator:
         """Return ``<residual, unit>`` on the cells without the amplitude axis."""
         if self.rank is not None:
             coefficients = np.empty(self.rank)
-            kernels.features_variation(self.mix, residual, coefficients)
+            kernels.products_of_rows(self.mix, residual, 0, self.rank, coefficients)
             residual = coefficients
         amplitude = self.features.amplitude
         result = np.empty(self.moments.size if amplitude else int(np.prod(self.slab.shape)))
@@ -205,9 +205,9 @@ class _Share:
 
 def mixed(mix, coefficients):
     """Return ``coefficients @ mix`` summed in a fixed order."""
-    partials = np.empty((1, mix.shape[1]))
-    kernels.features_output(mix, coefficients, partials, len(mix))
-    return partials[0]
+    result = np.empty(mix.shape[1])
+    kernels.add_rows(mix, coefficients, 0, len(mix), result)
+    return result
 
 
 def compressible(rows, samples):
@@ -288,8 +288,8 @@ class DiscreteFunctional:
     ----------
     shape : tuple of four ints
         The slab's shape with missing axes in front.
-    ends : array of shape ``(2, rows)``
-        The densities at both ends of the own rows when `parts` was last asked for.
+    masses, ends : arrays of shape ``(rows,)`` and ``(2, rows)``
+        Sums of the own rows and the densities at both ends of them when `parts` was last asked for.
     """
 
     def __init__(self, functional, mesh, slab=None):
@@ -363,6 +363,10 @@ class DiscreteFunctional:
                 around = self.around(term, values)[slab.own]
                 found[name] = 0.5 * slab.sum(own * around) * volume
         return float(sums[0]), {n: float(found[n]) for n in self.functional.part_names}
+
+    @property
+    def masses(self):
+        return self._sums[:, 0]
 
     def around(self, term, values):
         """Return the potential of an interaction."""

@@ -124,7 +124,11 @@ class ExplicitStepper(SlabStepper):
         row = {"t": self.time, "dt": dt, "mass": mass, "objective": sum(parts.values())}
         row.update(parts)
         row.update(dissipation=dissipation, rejected=rejected)
-        row.update(self.walls.columns(self.values, self.variation, self.discrete.ends))
+        row.update(
+            self.walls.columns(
+                self.values, self.variation, self.discrete.masses, self.discrete.ends
+            )
+        )
         return row
 
     def _evaluate(self, values):

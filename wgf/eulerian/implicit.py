@@ -108,7 +108,7 @@ class ImplicitStepper(SlabStepper):
         row.update(parts)
         room = np.empty_like(self.values)
         variation = self.discrete.variation(self.values, self.outputs, room)
-        walls = self.walls.columns(self.values, variation, self.discrete.ends)
+        walls = self.walls.columns(self.values, variation, self.discrete.masses, self.discrete.ends)
         gap = self.discrete.gap(self.values, variation.values)
         row.update(dissipation=dissipation, rejected=rejected, gap=gap, newton=solves, **walls)
         return row

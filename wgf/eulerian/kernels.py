@@ -180,53 +180,78 @@ def add_amplitude_moments(density, amplitude, rest, moments, begin, first, last)
             i += 1
 
 
+@njit(cache=True, fastmath=REDUCTION)
+def held_in_row(rho, outer, inner, along, factors, across):
+    """Return the sum over a row of what its cells would lose to the wall beside it.
+
+    ``outer`` and ``inner`` are units of its first variation and of that of the row before the wall.
+    """
+    lost = 0.0
+    for j in range(rho.size):
+        beyond = along[j] if along.size else 0.0
+        xi = cell_of_variation(factors[0], outer[j], across[0], beyond)
+        xi1 = cell_of_variation(factors[1], inner[j], across[1], beyond)
+        speed = xi1 - xi
+        # an empty cell of a fast diffusion has an infinite first variation and nothing to lose
+        if rho[j] > 0.0 and np.isfinite(xi1) and not speed <= 0.0:
+            lost += rho[j] * speed
+    return lost
+
+
 @njit(cache=True, parallel=True)
 def held_back(density, variation, shape, rows, inner, held):
-    """Fill what the cells of the `rows` at a wall would lose through it, a row of `held` each.
+    """Fill what each of the `rows` at a wall would lose through it.
 
-    Their neighbours are those of the rows `inner`. An empty cell of a fast diffusion has an
-    infinite first variation and nothing to lose.
+    The neighbours of their cells are those of the rows `inner`.
     """
     _, unit, profiles = variation
-    n, first = shape[3], shape[0] + shape[1] + shape[2]
+    n, along = shape[3], profiles[shape[0] + shape[1] + shape[2] :]
     for k in prange(rows.size):
-        factor, start, across = row_of_variation(variation, shape, place_of(rows[k], shape))
-        factor1, start1, across1 = row_of_variation(variation, shape, place_of(inner[k], shape))
-        for j in range(n):
-            along = profiles[first + j] if profiles.size else 0.0
-            rho = density[rows[k] * n + j]
-            xi = cell_of_variation(factor, unit[start + j], across, along)
-            xi1 = cell_of_variation(factor1, unit[start1 + j], across1, along)
-            speed, held[k, j] = xi1 - xi, 0.0
-            if rho > 0.0 and np.isfinite(xi1) and not speed <= 0.0:
-                held[k, j] = rho * speed
+        at, near = rows[k], inner[k]
+        factor, start, across = row_of_variation(variation, shape, place_of(at, shape))
+        factor1, start1, across1 = row_of_variation(variation, shape, place_of(near, shape))
+        held[k] = held_in_row(
+            density[at * n : (at + 1) * n], unit[start : start + n], unit[start1 : start1 + n],
+            along, (factor, factor1), (across, across1),
+        )  # fmt: skip
+
+
+@njit(cache=True)
+def add_rows(matrix, factors, low, high, result):
+    """Fill `result` with the sum of the rows from `low` to `high`, each by its factor."""
+    values, row, n = matrix.ravel(), low, result.size
+    result[:] = 0.0
+    while row < high:
+        four = factors[row : row + 4]
+        if row + 4 <= high and (four != 0.0).all():
+            accumulate_four(result, four, values, row * n, n)
+            row += 4
+            continue
+        if factors[row] != 0.0:
+            accumulate(result, factors[row], matrix[row])
+        row += 1
+
+
+@njit(cache=True)
+def products_of_rows(matrix, values, low, high, result):
+    """Fill ``result[row] = matrix[row] . values`` from `low` to `high`."""
+    for row in range(low, high):
+        result[row] = product(matrix[row], values)
 
 
 @njit(cache=True, parallel=True)
 def features_output(matrix, moments, partials, width):
     """Fill ``partials[block] = moments_block . matrix_block`` for blocks of `width` rows."""
-    rows, values = matrix.shape[0], matrix.ravel()
-    blocks = partials.shape[0]
-    for block in prange(blocks):
-        part = partials[block]
-        part[:] = 0.0
-        row, stop = block * width, min((block + 1) * width, rows)
-        while row < stop:
-            four = moments[row : row + 4]
-            if row + 4 <= stop and (four != 0.0).all():
-                accumulate_four(part, four, values, row * part.size, part.size)
-                row += 4
-                continue
-            if moments[row] != 0.0:
-                accumulate(part, moments[row], matrix[row])
-            row += 1
+    rows = matrix.shape[0]
+    for block in prange(partials.shape[0]):
+        high = min((block + 1) * width, rows)
+        add_rows(matrix, moments, block * width, high, partials[block])
 
 
 @njit(cache=True, parallel=True)
 def features_variation(matrix, residual, result):
     """Fill ``result[row] = matrix[row] . residual``."""
     rows = matrix.shape[0]
-    blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
-    for block in prange(blocks):
-        for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
-            result[row] = product(matrix[row], residual)
+    for block in prange((rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
+        low = block * ROWS_PER_BLOCK
+        products_of_rows(matrix, residual, low, min(low + ROWS_PER_BLOCK, rows), result)

@@ -25,7 +25,7 @@ class Walls:
             if not axis.periodic and factor > 0 and axis.cells > 1
         ]
 
-    def columns(self, values, variation, ends):
+    def columns(self, values, variation, masses, ends):
         """Return ``wall_<axis>`` and ``blocked_<axis>`` for every walled axis.
 
         Parameters
@@ -34,8 +34,10 @@ class Walls:
             Cell averages on the slab.
         variation : Variation
             First variation, that of the entropy left out.
+        masses : array of shape ``(rows,)``
+            The sums of the own rows.
         ends : array of shape ``(2, rows)``
-            The first and last cell averages of the own rows.
+            Their first and last cell averages.
 
         Returns
         -------
@@ -46,7 +48,8 @@ class Walls:
         pairs = []
         for _, _, sides in self.sides:
             for side in sides:
-                pairs += [(each, side.bounds) for each in side.look(values, variation, ends)]
+                found = side.look(values, variation, masses, ends)
+                pairs += [(each, side.bounds) for each in found]
         sums = iter(self.ranks.sums(*pairs) if pairs else ())
         found = {}
         for name, rate, sides in self.sides:
@@ -75,14 +78,14 @@ class _Rows:
         rows = np.arange(slab.first, slab.last)
         self.rows = rows[rows // stride % shape[axis] == last]
         self.inner = self.rows + (-stride if end else stride)
-        self.count = shape[-1]
-        self.bounds = slab.ranks.bounds_of(self.rows.size * self.count)
+        self.own = self.rows - slab.first
+        self.bounds = slab.ranks.bounds_of(self.rows.size)
 
-    def look(self, values, variation, ends):
-        """Return densities and what is held back."""
-        held = np.empty((self.rows.size, self.count))
+    def look(self, values, variation, masses, ends):
+        """Return densities and what is held back, summed in rows."""
+        held = np.empty(self.rows.size)
         kernels.held_back(values, variation.arrays, variation.shape, self.rows, self.inner, held)
-        return values.reshape(-1, self.count)[self.rows].ravel(), held.ravel()
+        return masses[self.own], held
 
 
 class _Ends:
@@ -92,7 +95,7 @@ class _Ends:
         self.end, self.own = end, slice(slab.first, slab.last)
         self.bounds = slab.ranks.bounds_of(slab.last - slab.first)
 
-    def look(self, values, variation, ends):
+    def look(self, values, variation, masses, ends):
         """Return densities and what is held back."""
         rho, speed = ends[self.end], variation.rise(self.end)[self.own]
         held = np.zeros_like(rho)
