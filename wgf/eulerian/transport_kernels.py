@@ -223,7 +223,7 @@ def stage_of_row(second):
             result[j] = fused(keep, base[j] - new, new)
         return peak, lost
 
-    @njit(forceinline=True)
+    @njit
     def begin(rate, axis, before, previous, here, xi, n):
         """Set what the row before leaves behind, see `across`; `previous` is the one before it."""
         after, _, _, xi_before, kept = axis
@@ -252,24 +252,28 @@ def density_row(density, start, column, cells, wrap, result, n):
 
 
 @njit(cache=True, forceinline=True)
+def stored_row(unit, start, column, cells, wrap, result, n):
+    """Copy a piece of a row of a stored first variation with one neighbour beyond each end."""
+    source = at(unit, start + column)
+    for j in range(n):
+        result[j] = source[j]
+    result[-1] = unit[start + neighbour(column, -1, cells, wrap)]
+    result[n] = unit[start + neighbour(column + n - 1, 1, cells, wrap)]
+
+
+@njit(cache=True)
 def variation_row(variation, shape, wrap, place, column, result, n):
-    """Fill a piece of a row of the first variation with one neighbour beyond each end."""
+    """Fill a piece of a row of the first variation as `stored_row` does."""
     _, unit, profiles = variation
     factor, start, across = row_of_variation(variation, shape, place)
-    left, right = (
-        neighbour(column, -1, shape[3], wrap),
-        neighbour(column + n - 1, 1, shape[3], wrap),
-    )
-    source = at(unit, start + column)
+    cells, first = shape[3], shape[0] + shape[1] + shape[2]
     if not profiles.size:
-        for j in range(n):
-            result[j] = source[j]
-        result[-1], result[n] = unit[start + left], unit[start + right]
+        stored_row(unit, start, column, cells, wrap, result, n)
         return
-    first = shape[0] + shape[1] + shape[2]
-    along = at(profiles, first + column)
+    source, along = at(unit, start + column), at(profiles, first + column)
     for j in range(n):
         result[j] = cell_of_variation(factor, source[j], across, along[j])
+    left, right = neighbour(column, -1, cells, wrap), neighbour(column + n - 1, 1, cells, wrap)
     result[-1] = cell_of_variation(factor, unit[start + left], across, profiles[first + left])
     result[n] = cell_of_variation(factor, unit[start + right], across, profiles[first + right])
 
@@ -333,7 +337,7 @@ def sweep(
             xi1 = xi2 = further2[:2]
             if stored:
                 xi = ring
-                variation_row(variation, shape, wrap, (i0, i1, i2), column, xi, n)
+                stored_row(unit, row * cells, column, cells, wrap, xi, n)
                 xi2 = beside(unit, start, i2, n2, cells, periodic[2])[1:3]
                 xi1 = beside(unit, start, i1, n1, n2 * cells, periodic[1])[1:3]
             elif n1 > 1:
