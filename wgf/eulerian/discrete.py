@@ -322,7 +322,7 @@ class DiscreteFunctional:
         for k, (_, profile) in enumerate(self.axis_terms):
             self.profiles[k] = profile
         self.profile_sum = self.profiles.sum(axis=0)
-        self.given_sum = sum(self.given.values()) if self.given else np.zeros(0)
+        self.given_sum = sum(self.given.values())
         own = self.slab.last - self.slab.first
         self._sums, self.ends = np.empty((own, count + 1)), np.empty((2, own))
 

@@ -80,16 +80,22 @@ def place_of(row, shape):
 
 
 @njit(cache=True, forceinline=True)
+def across_row(profiles, shape, place):
+    """Return the sum of the profiles along the axes before the last."""
+    n0, n1, _, _ = shape
+    i0, i1, i2 = place
+    return profiles[i0] + profiles[n0 + i1] + profiles[n0 + n1 + i2]
+
+
+@njit(cache=True, forceinline=True)
 def row_of_variation(variation, shape, place):
     """Return ``(factor, start, across)`` of a row: its cells are `cell_of_variation` of them."""
     amplitude, unit, profiles = variation
-    n0, n1, n2, n = shape
+    _, n1, n2, n = shape
     i0, i1, i2 = place
     row, rest = (i0 * n1 + i1) * n2 + i2, unit.size // n
     part = row // rest
-    across = 0.0
-    if profiles.size:
-        across = profiles[i0] + profiles[n0 + i1] + profiles[n0 + n1 + i2]
+    across = across_row(profiles, shape, place) if profiles.size else 0.0
     return amplitude[part], (row - part * rest) * n, across
 
 
@@ -136,11 +142,7 @@ def axis_integrals(density, profiles, shape, sums, ends, first):
             ends[0, i], ends[1, i] = values[0], values[-1]
             for k in range(profiles.shape[0]):
                 profile = profiles[k]
-                across = (
-                    profile[row // (n1 * n2)]
-                    + profile[n0 + (row // n2) % n1]
-                    + profile[n0 + n1 + row % n2]
-                )
+                across = across_row(profile, shape, place_of(row, shape))
                 sums[i, k + 1] = across * mass + product(values, profile[n0 + n1 + n2 :])
 
 

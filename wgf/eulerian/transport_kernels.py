@@ -241,6 +241,15 @@ second_order_row, second_order_begin = stage_of_row(True)
 
 
 @njit(cache=True, forceinline=True)
+def begin(second, rate, axis, around, here, xi, n):
+    """Set what the row before leaves behind; `around` are the rows `beside` the present one."""
+    if second:
+        second_order_begin(rate, axis, around[1], around[0], here, xi, n)
+    else:
+        first_order_begin(rate, axis, around[1], around[0], here, xi, n)
+
+
+@njit(cache=True, forceinline=True)
 def density_row(density, start, column, cells, wrap, result, n):
     """Copy a piece of a row of densities with two neighbours beyond each end."""
     source = at(density, start + column)
@@ -263,13 +272,10 @@ def stored_row(unit, start, column, cells, wrap, result, n):
 
 @njit(cache=True)
 def variation_row(variation, shape, wrap, place, column, result, n):
-    """Fill a piece of a row of the first variation as `stored_row` does."""
+    """Fill a piece of a row of a first variation in factors as `stored_row` does."""
     _, unit, profiles = variation
     factor, start, across = row_of_variation(variation, shape, place)
     cells, first = shape[3], shape[0] + shape[1] + shape[2]
-    if not profiles.size:
-        stored_row(unit, start, column, cells, wrap, result, n)
-        return
     source, along = at(unit, start + column), at(profiles, first + column)
     for j in range(n):
         result[j] = cell_of_variation(factor, source[j], across, along[j])
@@ -312,19 +318,13 @@ def sweep(
     r0, r1, r2, r3 = rates[0], rates[1], rates[2], rates[3]
     wrap = periodic[3]
     unit, stored = variation[1], not variation[2].size
-    if stored:
-        pass
-    elif n1 > 1:
-        for k in range(2):
-            i1 = neighbour(planes[0], k - 1, n1, periodic[1])
-            for m in range(width + 2):
-                i2 = neighbour(tile[0], m - 1, n2, periodic[2])
-                target = shifted(ring, k * held + m * piece)
-                variation_row(variation, shape, wrap, (i0, i1, i2), column, target, n)
-    else:
-        for m in range(2):
+    # what lies before the first row and on it: two planes, of a single plane two rows
+    for k in range(0 if stored else 2 if n1 > 1 else 1):
+        i1 = neighbour(planes[0], k - 1, n1, periodic[1])
+        for m in range(width + 2 if n1 > 1 else 2):
             i2 = neighbour(tile[0], m - 1, n2, periodic[2])
-            variation_row(variation, shape, wrap, (i0, 0, i2), column, shifted(ring, m * piece), n)
+            target = shifted(ring, k * held + m * piece)
+            variation_row(variation, shape, wrap, (i0, i1, i2), column, target, n)
     for i1 in range(planes[0], planes[1]):
         k = i1 - planes[0]
         behind, here, ahead = k % 3 * held, (k + 1) % 3 * held, (k + 2) % 3 * held
@@ -334,12 +334,13 @@ def sweep(
             row = (i0 * n1 + i1) * n2 + i2
             start = row * cells + column
             further2 = beside(density, start, i2, n2, cells, periodic[2])
-            xi1 = xi2 = further2[:2]
+            xi0 = xi1 = ends0
             if stored:
                 xi = ring
                 stored_row(unit, row * cells, column, cells, wrap, xi, n)
                 xi2 = beside(unit, start, i2, n2, cells, periodic[2])[1:3]
                 xi1 = beside(unit, start, i1, n1, n2 * cells, periodic[1])[1:3]
+                xi0 = beside(unit, start, i0, n0, n1 * n2 * cells, periodic[0])[1:3]
             elif n1 > 1:
                 for q in range(m - 1 if m == 1 else m, m + 2 if m == width else m + 1):
                     other = neighbour(tile[0], q - 1, n2, periodic[2])
@@ -359,10 +360,7 @@ def sweep(
             density_row(density, row * cells, column, cells, wrap, line, n)
             a2 = further2[2], xi2[1], further2[3], xi2[0], kept2
             if i2 == tile[0] or row == first:
-                if second:
-                    second_order_begin(r2, a2, further2[1], further2[0], line, xi, n)
-                else:
-                    first_order_begin(r2, a2, further2[1], further2[0], line, xi, n)
+                begin(second, r2, a2, further2, line, xi, n)
             target = dt, at(base, start), at(result, start), keep, n
             if n0 * n1 == 1:
                 if second:
@@ -374,10 +372,7 @@ def sweep(
                 kept1 = pair(pieces, 7 + 2 * (m - 1 if n1 > 1 else 0), piece)
                 a1 = further1[2], xi1[1], further1[3], xi1[0], kept1
                 if i1 == planes[0] or row - n2 < first:
-                    if second:
-                        second_order_begin(r1, a1, further1[1], further1[0], line, xi, n)
-                    else:
-                        first_order_begin(r1, a1, further1[1], further1[0], line, xi, n)
+                    begin(second, r1, a1, further1, line, xi, n)
                 if n0 == 1:
                     if second:
                         found = second_order_row(line, xi, (a2, a1), (r3, r2, r1), *target)
@@ -385,16 +380,15 @@ def sweep(
                         found = first_order_row(line, xi, (a2, a1), (r3, r2, r1), *target)
                 else:
                     further0 = beside(density, start, i0, n0, n1 * n2 * cells, periodic[0])
-                    for q in range(2):
+                    for q in range(0 if stored else 2):
                         other = neighbour(i0, 2 * q - 1, n0, periodic[0])
-                        variation_row(variation, shape, wrap, (other, i1, i2), column, ends0[q], n)
-                    a0 = further0[2], ends0[1], further0[3], ends0[0], kept0
+                        variation_row(variation, shape, wrap, (other, i1, i2), column, xi0[q], n)
+                    a0 = further0[2], xi0[1], further0[3], xi0[0], kept0
                     axes, speeds = (a2, a1, a0), (r3, r2, r1, r0)
+                    begin(second, r0, a0, further0, line, xi, n)
                     if second:
-                        second_order_begin(r0, a0, further0[1], further0[0], line, xi, n)
                         found = second_order_row(line, xi, axes, speeds, *target)
                     else:
-                        first_order_begin(r0, a0, further0[1], further0[0], line, xi, n)
                         found = first_order_row(line, xi, axes, speeds, *target)
             peak, lost = found
             if column > 0:

@@ -17,7 +17,8 @@ class Variation:
     arrays : tuple
         ``(amplitude, unit, profiles)``: `unit` has whole rows of the last axis; the cells of `unit`
         repeat along the mesh, the ``k``-th time with the factor ``amplitude[k]``; `profiles` holds
-        one profile an axis, one after the other, or nothing.
+        one profile an axis, one after the other; in a stored one it is empty and `unit` all there
+        is.
     """
 
     def __init__(self, amplitude, unit, profiles, shape):
