@@ -179,28 +179,27 @@ def test_a_missing_library_is_told_with_the_remedy(monkeypatch):
 
 
 @pytest.mark.parametrize("entries", [1, 100, 129, 1000, 4097, 100003])
-@pytest.mark.parametrize("size", [2, 3, 7])
-def test_sums_over_ranks_are_those_of_numpy(entries, size):
+@pytest.mark.parametrize("block", [1, 7, 256])
+def test_partial_sums_do_not_depend_on_the_number_of_ranks(entries, block):
     generator = np.random.default_rng(entries)
     values = generator.normal(size=entries) * 10.0 ** generator.integers(-9, 9, entries)
-    inner = np.sort(generator.integers(0, entries + 1, size - 1))
-    bounds = (0, *map(int, inner), entries)
-    numbers = []
-    for rank in range(size):
-        begin, count = bounds[rank], len(numbers)
-        for low, high, inside in parallel._nodes(bounds, rank):
-            part = values[low:high]
-            assert low >= begin
-            numbers.extend([np.sum(part)] if inside else part)
-        assert len(numbers) - count == parallel._length(bounds, rank)
-    assert parallel._total(bounds, numbers) == np.sum(values)
+    whole = parallel.Partition.dealt(entries, block, 1).partial_sums(values)
+    assert len(whole) == -(-entries // block)
+    assert whole.sum() == pytest.approx(np.sum(values), rel=1e-13, abs=1e-13 * abs(values).max())
+    for size in (2, 3, 7):
+        cuts = parallel.Partition.dealt(entries, block, size)
+        assert len(cuts) == entries
+        parts = [cuts.partial_sums(values[cuts.own(rank)]) for rank in range(size)]
+        counts = np.diff((cuts // cuts.block).bounds)
+        assert [len(part) for part in parts] == list(counts)
+        assert np.array_equal(np.concatenate(parts), whole)
 
 
-@pytest.mark.parametrize("columns", [2, 3, 40])
-def test_numpy_adds_rows_one_after_the_other(columns):
+@pytest.mark.parametrize("columns", [1, 2, 3, 40])
+def test_rows_are_added_one_after_the_other(columns):
     rows = np.random.default_rng(columns).normal(size=(777, columns))
-    carried = np.concatenate([rows[:300].sum(axis=0)[None], rows[300:]]).sum(axis=0)
-    assert np.array_equal(carried, rows.sum(axis=0))
+    carried = np.concatenate([parallel.sum_of_rows(rows[:300])[None], rows[300:]])
+    assert np.array_equal(parallel.sum_of_rows(carried), parallel.sum_of_rows(rows))
 
 
 class _Fake(parallel.Serial):
@@ -219,17 +218,17 @@ def test_a_slab_holds_its_planes_and_knows_whose_they_are(shape, periodic):
         owned = np.concatenate([slab.part(whole)[slab.own] for slab in slabs])
         assert np.array_equal(owned, whole)
         for rank, slab in enumerate(slabs):
-            assert slab.rows[rank] % 64 == 0
+            assert slab.rows.own(rank).start % 64 == 0
             found = np.full(len(slab.part(whole)), np.nan)
             found[slab.own] = slab.part(whole)[slab.own]
             for owner, place in slab.beside.receives:
-                begin = int(slabs[owner].cells[owner])
+                begin = slabs[owner].cells.own(owner).start
                 sends = [s for r, s in slabs[owner].beside.sends if r == rank]
                 mine = [p for o, p in slab.beside.receives if o == owner]
                 source = sends[mine.index(place)]
                 found[place] = whole[begin + source.start : begin + source.stop]
             for source, place in slab.beside.copies:
-                found[place] = owned[slab.cells[rank] :][source]
+                found[place] = owned[slab.cells.own(rank)][source]
             assert np.array_equal(found, slab.part(whole))
 
 

@@ -1,9 +1,9 @@
 """Work divided among the ranks of an MPI run, with the sums and the bits of a single process.
 
-What is divided is a sequence, cut into one run of entries a rank by *bounds*, the ``size + 1``
-positions of the cuts. A sum over all entries is made in the very order in which NumPy makes it in
-one process: by halves down to 128 entries for one column, row after row for several. `Serial` and
-`Ranks` offer the same; `world` returns the one that this process belongs to.
+What is divided is a sequence of entries; a `Partition` says which rank owns which. A sum over all
+entries adds partial sums over blocks of fixed length, which never lie on two ranks, in the order of
+the blocks: any number of ranks gives the same bits. `Serial` and `Ranks` offer the same; `world`
+returns the one that this process belongs to.
 """
 
 import functools
@@ -26,8 +26,6 @@ LAUNCHERS = (
 )
 # seconds in which rank 0 tells of an error that it met, too
 PATIENCE = 2.5
-# numpy adds so many entries without halving
-LEAF = 128
 # a running sum is handed on in pieces, so that ranks work on different ones at once: of at least so
 # many numbers, not many more than so many pieces
 CHUNK, CHUNKS = 2048, 256
@@ -107,15 +105,53 @@ def speaks():
     return True
 
 
-def split(entries, block, size):
-    """Return bounds that cut `entries` between blocks of fixed length, as evenly as they allow."""
-    blocks = -(-entries // block)
-    return np.minimum(np.arange(size + 1) * blocks // size * block, entries)
+class Partition:
+    """A sequence dealt out to the ranks in one run of entries per rank, in whole blocks.
+
+    Parameters
+    ----------
+    bounds : array of ``size + 1`` ints
+        Where the runs begin and the last one ends.
+    block : int
+        Entries whose sum is one partial sum; no block lies on two ranks.
+    """
+
+    def __init__(self, bounds, block=1):
+        self.bounds, self.block = np.asarray(bounds), int(block)
+
+    @classmethod
+    def dealt(cls, entries, block, size):
+        """Return the partition that deals blocks out to `size` ranks as evenly as they allow."""
+        blocks = -(-entries // block)
+        return cls(np.minimum(np.arange(size + 1) * blocks // size * block, entries), block)
+
+    def __mul__(self, factor):
+        """Return the partition of a sequence with `factor` numbers for every entry."""
+        return Partition(self.bounds * factor, self.block * factor)
+
+    def __floordiv__(self, count):
+        """Return the partition of groups of `count` entries, the last one perhaps smaller."""
+        return Partition(-(-self.bounds // count), max(1, self.block // count))
+
+    def __len__(self):
+        return int(self.bounds[-1])
+
+    def own(self, rank):
+        """Return the slice of the entries that a rank owns."""
+        return slice(int(self.bounds[rank]), int(self.bounds[rank + 1]))
+
+    def partial_sums(self, values):
+        """Return the sums over the blocks of the own entries `values`."""
+        if self.block == 1:
+            return values
+        whole = len(values) // self.block * self.block
+        sums = values[:whole].reshape(-1, self.block).sum(axis=1)
+        return sums if whole == len(values) else np.append(sums, values[whole:].sum())
 
 
 def sum_of_rows(rows):
-    """Return the sum of the rows, added one after the other; a single column as `numpy.sum`."""
-    if rows.shape[1] > 8 or rows.shape[1] == 1 or not len(rows):
+    """Return the sum of the rows, added one after the other."""
+    if rows.shape[1] > 8 or not len(rows):
         return rows.sum(axis=0)
     # the same order; numpy spends far longer on adding short rows
     return np.array([np.add.accumulate(column)[-1] for column in rows.T])
@@ -128,10 +164,10 @@ class Serial:
     everywhere = True
 
     def sums(self, *pairs):
-        """Return the sum of every divided array, given as ``(own entries, bounds)``."""
-        return [float(np.sum(values)) for values, _ in pairs]
+        """Return the sum of every divided array, given as ``(own entries, partition)``."""
+        return [float(np.sum(cuts.partial_sums(values))) for values, cuts in pairs]
 
-    def column_sums(self, rows, bounds):
+    def column_sums(self, rows):
         """Return the sum of all rows, of which `rows` of shape ``(own, columns)`` are its own."""
         return sum_of_rows(rows)
 
@@ -139,9 +175,9 @@ class Serial:
         """Return the largest of one number a rank, NaN if there is one."""
         return value
 
-    def bounds_of(self, count):
-        """Return the bounds of a sequence of which this rank owns `count` entries."""
-        return np.array([0, count])
+    def partition(self, count):
+        """Return the partition of a sequence of which this rank owns `count` entries."""
+        return Partition([0, count])
 
     def accumulate(self, result, add, width=None):
         """Sum arrays in the order of the ranks; the sum is left in `result` on the last rank.
@@ -212,27 +248,15 @@ class Ranks(Serial):
         self.sent[kind] = (bytes_ + size, count + messages)
 
     def sums(self, *pairs):
-        bounds = [tuple(map(int, cuts)) for _, cuts in pairs]
-        parts = []
-        for (values, _), cuts in zip(pairs, bounds):
-            begin = cuts[self.rank]
-            for low, high, inside in _nodes(cuts, self.rank):
-                part = values[low - begin : high - begin]
-                parts.append(np.array([np.sum(part)]) if inside else part)
-        parts = np.concatenate([np.zeros(0), *parts])
-        counts = [sum(_length(cuts, rank) for cuts in bounds) for rank in range(self.size)]
-        found = self._gathered(parts, counts)
+        parts = [cuts.partial_sums(values) for values, cuts in pairs]
+        # of every pair, how many partial sums every rank has
+        counts = np.array([np.diff((cuts // cuts.block).bounds) for _, cuts in pairs])
+        found = self._gathered(np.concatenate(parts), counts.sum(axis=0))
         totals = np.empty(len(pairs))
         if self.rank == 0:
-            ends = np.cumsum([0, *counts])
-            heads = [int(end) for end in ends[:-1]]
-            for k, cuts in enumerate(bounds):
-                pieces = []
-                for rank in range(self.size):
-                    length = _length(cuts, rank)
-                    pieces.append(found[heads[rank] : heads[rank] + length])
-                    heads[rank] += length
-                totals[k] = _total(cuts, np.concatenate(pieces))
+            pieces = np.split(found, np.cumsum(counts.T.ravel())[:-1])
+            for k in range(len(pairs)):
+                totals[k] = np.sum(np.concatenate(pieces[k :: len(pairs)]))
         self._broadcast(totals, 0)
         return [float(total) for total in totals]
 
@@ -249,9 +273,7 @@ class Ranks(Serial):
         if self.rank == root:
             self._count("sums", values.nbytes * (self.size - 1), self.size - 1)
 
-    def column_sums(self, rows, bounds):
-        if rows.shape[1] == 1:
-            return np.array(self.sums((rows[:, 0], bounds)))
+    def column_sums(self, rows):
         result = np.empty(rows.shape[1])
         if self.rank > 0:
             self.communicator.Recv(result, self.rank - 1)
@@ -270,8 +292,8 @@ class Ranks(Serial):
         self._count("sums", 8 * (self.size - 1), self.size - 1)
         return float(found.max())
 
-    def bounds_of(self, count):
-        return np.cumsum([0, *self.communicator.allgather(int(count))])
+    def partition(self, count):
+        return Partition(np.cumsum([0, *self.communicator.allgather(int(count))]))
 
     def from_last(self, result):
         self._broadcast(result, self.size - 1)
@@ -369,61 +391,3 @@ class Ranks(Serial):
             self._count("cells", array.nbytes)
         for request in requests:
             request.Wait()
-
-
-def _halves(low, high):
-    """Return where numpy cuts a sum over ``low … high``."""
-    half = (high - low) // 2
-    return low + half - half % 8
-
-
-@functools.lru_cache(maxsize=4096)
-def _nodes(bounds, rank):
-    """Return what `rank` knows of numpy's sum over all entries, as ``(low, high, inside)``.
-
-    The sums over the largest parts that lie on this rank, and the single entries of parts that
-    are shared with others and too short to be halved.
-    """
-    mine, found = (bounds[rank], bounds[rank + 1]), []
-    pending = [(0, bounds[-1])]
-    while pending:
-        low, high = pending.pop()
-        if low >= mine[1] or high <= mine[0]:
-            continue
-        if mine[0] <= low and high <= mine[1]:
-            found.append((low, high, True))
-        elif high - low <= LEAF:
-            found.append((max(low, mine[0]), min(high, mine[1]), False))
-        else:
-            middle = _halves(low, high)
-            pending += [(middle, high), (low, middle)]
-    return tuple(found)
-
-
-@functools.lru_cache(maxsize=4096)
-def _length(bounds, rank):
-    """Return how many numbers `rank` has to give for a sum."""
-    return sum(1 if inside else high - low for low, high, inside in _nodes(bounds, rank))
-
-
-def _total(bounds, numbers):
-    """Return numpy's sum over all entries from what all ranks know of it."""
-    numbers, place = np.asarray(numbers), 0
-    cuts = sorted(set(bounds[1:-1]))
-
-    def shared(low, high):
-        return any(low < cut < high for cut in cuts)
-
-    def add(low, high):
-        nonlocal place
-        if not shared(low, high):
-            place += 1
-            return numbers[place - 1]
-        if high - low <= LEAF:
-            place += high - low
-            return np.sum(numbers[place - (high - low) : place])
-        middle = _halves(low, high)
-        left = add(low, middle)
-        return left + add(middle, high)
-
-    return add(0, bounds[-1]) if bounds[-1] else 0.0

@@ -14,7 +14,7 @@ from wgf.eulerian import kernels
 from wgf.eulerian.slab import Slab
 from wgf.eulerian.variation import Variation
 from wgf.measure import BLOCK_ROWS
-from wgf.parallel import split
+from wgf.parallel import Partition
 
 FEATURE_BYTES = 2 << 30
 OUTPUT_BLOCKS = 256
@@ -146,7 +146,7 @@ class FeatureOperator:
             kernels.features_output(
                 self.held(share), share.moments.fetch(moments), partials, share.width
             )
-            result += self.slab.ranks.column_sums(partials, share.blocks)
+            result += self.slab.ranks.column_sums(partials)
         if self.rank is not None:
             result = mixed(self.mix, result)
         return result * self.volume
@@ -182,16 +182,17 @@ class _Share:
         blocks = min(OUTPUT_BLOCKS, stop - start)
         self.width = -(-(stop - start) // blocks)
         self.pack = -(-ROWS_TOGETHER // self.width)
-        self.blocks = split(blocks, self.pack, ranks.size)
-        self.count = int(self.blocks[ranks.rank + 1] - self.blocks[ranks.rank])
-        bounds = [min(start + int(block) * self.width, stop) for block in self.blocks]
+        self.blocks = Partition.dealt(blocks, self.pack, ranks.size)
+        own = self.blocks.own(ranks.rank)
+        self.count = own.stop - own.start
+        bounds = [min(start + int(block) * self.width, stop) for block in self.blocks.bounds]
         self.low, self.high = bounds[ranks.rank], bounds[ranks.rank + 1]
         wanted = [[(low, high, 0)] for low, high in itertools.pairwise(bounds)]
         if operator.features.amplitude:
             owners = np.array([0] * ranks.size + [operator.rows])
             cells = [[(start, stop, start)]] * ranks.size
         else:
-            owners, cells = slab.cells, slab.wanted
+            owners, cells = slab.cells.bounds, slab.wanted
         self.moments = ranks.exchange(owners, wanted)
         self._partials = np.empty((0, 0))
         self.variation = ranks.exchange(np.array(bounds), cells)
@@ -347,7 +348,7 @@ class DiscreteFunctional:
         """Return ``(mass, {name: value})`` of the flat cell averages `values`."""
         slab, volume = self.slab, self.mesh.cell_volume
         kernels.axis_integrals(values, self.profiles, self.shape, self._sums, self.ends, slab.first)
-        sums = slab.ranks.column_sums(self._sums, slab.rows) * volume
+        sums = slab.ranks.column_sums(self._sums) * volume
         found = {name: sums[k + 1] for k, (name, _) in enumerate(self.axis_terms)}
         products = np.empty(len(self._sums))
         own = values[slab.own]

@@ -167,7 +167,7 @@ class ExplicitStepper(SlabStepper):
                 self.rates[axis], self.discrete.diffusion, *lines[2:], loss,
             )  # fmt: skip
             net, outflow = (slab.turn_back(axis, values) for values in lines[2:])
-            (lost,) = slab.ranks.sums((loss, slab.line_bounds(axis)))
+            (lost,) = slab.ranks.sums((loss, slab.line_cuts(axis)))
             dissipation += lost * self.mesh.cell_volume
         kernels.combine(result, base, density, net, dt, keep)
         largest = slab.ranks.largest(float(outflow.max()))

@@ -373,7 +373,7 @@ class _Sweep:
         implicit_kernels.add_fluxes(
             density, potential, before, n, after, periodic, self.rate, self.eps, *unused, loss
         )
-        (lost,) = self.slab.ranks.sums((loss, self.slab.line_bounds(self.axis)))
+        (lost,) = self.slab.ranks.sums((loss, self.slab.line_cuts(self.axis)))
         return lost * self.discrete.mesh.cell_volume
 
     def dissipation(self, values, outputs):

@@ -176,7 +176,7 @@ class KineticStepper(SlabStepper):
         self.slab = Slab(self.mesh, parallel.world(), whole_planes=True)
         self.shape = self.slab.shape[self.slab.axis :]
         self.positions = self.slab.cells // self.box.cells
-        self.own = slice(*map(int, self.positions[self.slab.ranks.rank :][:2]))
+        self.own = self.positions.own(self.slab.ranks.rank)
         self.discrete = DiscreteFunctional(flow.functional, self.places)
         self.values = self.slab.begin(start)
         self.time = 0.0
@@ -195,7 +195,7 @@ class KineticStepper(SlabStepper):
         """Evaluate the marginal of the positions, the model output and the first variation."""
         parts = self.values.reshape(-1, self.box.cells)
         marginal = parts.sum(axis=1) * self.box.cell_volume
-        self.marginal = self.slab.ranks.whole(marginal, self.positions)
+        self.marginal = self.slab.ranks.whole(marginal, self.positions.bounds)
         self.outputs = self.discrete.outputs(self.marginal)
         self.discrete.first_variation(self.outputs, self.potential)
         self.discrete.add_nonlinear(self.marginal, self.potential)
@@ -373,7 +373,7 @@ class KineticStepper(SlabStepper):
                 continue
             names.append((name, axis))
             for end, sign in ((0, -1), (-1, 1)):
-                layer, bounds = self._layer(k, end)
+                layer, cuts = self._layer(k, end)
                 if k < d:
                     # towards a wall goes every velocity of its sign
                     speed, at = self.box.axes[k].centers, d + k - 1
@@ -384,7 +384,7 @@ class KineticStepper(SlabStepper):
                     layer = layer.reshape(len(speed), -1)
                 speed = speed.reshape([-1] + [1] * (layer.ndim - at - 1))
                 held = layer * np.maximum(sign * speed, 0)
-                pairs += [(layer.ravel(), bounds), (held.ravel(), bounds)]
+                pairs += [(layer.ravel(), cuts), (held.ravel(), cuts)]
         sums, volume = iter(self.slab.ranks.sums(*pairs) if pairs else ()), self.mesh.cell_volume
         found = {}
         for name, axis in names:
@@ -394,14 +394,14 @@ class KineticStepper(SlabStepper):
         return found
 
     def _layer(self, k, end):
-        """Return the own cells at an end of axis `k` and the bounds of all of them."""
+        """Return the own cells at an end of axis `k` and the partition of all of them."""
         values, ranks = self.values.reshape(self.shape), self.slab.ranks
         if k > 0:
             return values.take(end, axis=k), self.slab.cells // self.shape[k]
         owner = 0 if end == 0 else ranks.size - 1
         plane = values[end if ranks.rank == owner else slice(0, 0)]
         bounds = np.where(np.arange(ranks.size + 1) > owner, math.prod(self.shape[1:]), 0)
-        return plane.reshape(-1, *self.shape[2:]), bounds
+        return plane.reshape(-1, *self.shape[2:]), parallel.Partition(bounds)
 
     def restart(self):
         """Return everything but the density that a bit-identical continuation needs."""

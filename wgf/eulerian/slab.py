@@ -40,8 +40,8 @@ class Slab:
         The own rows, counted in these arrays.
     own : slice
         The own cells in these arrays.
-    cells, rows, blocks : array
-        Bounds of what the ranks own: cells, rows, blocks of rows.
+    cells, rows, blocks : Partition
+        What the ranks own: cells, rows, blocks of rows.
 
     Raises
     ------
@@ -69,8 +69,8 @@ class Slab:
                 f"mpi: {ranks.size} ranks for {most} blocks of {block} rows of cells "
                 f"({' × '.join(map(str, mesh.shape))}), start at most {most} or refine the mesh"
             )
-        self.rows = parallel.split(rows, block, ranks.size)
-        self.blocks = -(-self.rows // kernels.ROWS_PER_BLOCK)
+        self.rows = parallel.Partition.dealt(rows, block, ranks.size)
+        self.blocks = self.rows // kernels.ROWS_PER_BLOCK
         self.cells = self.rows * n
         self.per_plane = rows // shape[self.axis] if ranks.size > 1 else 1
         self.wraps = periodic[self.axis]
@@ -81,13 +81,13 @@ class Slab:
         if ranks.size > 1:
             self.periodic = (*periodic[: self.axis], False, *periodic[self.axis + 1 :])
         self.offset = low * self.per_plane
-        self.first = int(self.rows[ranks.rank]) - self.offset
-        self.last = int(self.rows[ranks.rank + 1]) - self.offset
+        own = self.rows.own(ranks.rank)
+        self.first, self.last = own.start - self.offset, own.stop - self.offset
         self.own = slice(self.first * n, self.last * n)
         self.wanted = [[piece[:3] for piece in self._wanted(r)] for r in range(ranks.size)]
         # the own cells lie where they belong
         beside = [[piece for piece in self._wanted(r) if not piece[3]] for r in range(ranks.size)]
-        self.beside = ranks.exchange(self.cells, [[piece[:3] for piece in p] for p in beside])
+        self.beside = ranks.exchange(self.cells.bounds, [[piece[:3] for piece in p] for p in beside])
 
     @staticmethod
     def most(mesh, whole_planes=False):
@@ -105,8 +105,9 @@ class Slab:
         if self.ranks.size == 1:
             return 0, count
         beside = self.depth if depth is None else depth
-        low = int(self.rows[rank]) // self.per_plane - beside
-        high = -(-int(self.rows[rank + 1]) // self.per_plane) + beside
+        own = self.rows.own(rank)
+        low = own.start // self.per_plane - beside
+        high = -(-own.stop // self.per_plane) + beside
         if not self.wraps:
             return max(low, 0), min(high, count)
         return (low, high) if depth is None or high - low < count else (0, count)
@@ -116,12 +117,12 @@ class Slab:
         total = self.mesh.cells
         plane = total // self.mesh.shape[0]
         low, high = (edge * plane for edge in self._planes(rank, depth))
-        cuts = {low, high, int(self.cells[rank]), int(self.cells[rank + 1])}
+        own = self.cells.own(rank)
+        cuts = {low, high, own.start, own.stop}
         cuts |= {turn * total for turn in range(low // total, high // total + 1)}
         cuts = sorted(cut for cut in cuts if low <= cut <= high)
-        begin = self.cells[rank]
         pairs = itertools.pairwise(cuts)
-        return [(a % total, a % total + b - a, a - low, a == begin) for a, b in pairs]
+        return [(a % total, a % total + b - a, a - low, a == own.start) for a, b in pairs]
 
     def along(self, values):
         """Return those of the numbers along the slowest axis that this rank holds."""
@@ -159,20 +160,20 @@ class Slab:
         low, high = self._planes(ranks.rank, depth)
         wanted = [[piece[:3] for piece in self._wanted(r, depth)] for r in range(ranks.size)]
         found = np.empty((high - low) * plane)
-        ranks.exchange(self.cells, wanted).fill(values[self.own], found)
-        return found, int(self.cells[ranks.rank]) - low * plane
+        ranks.exchange(self.cells.bounds, wanted).fill(values[self.own], found)
+        return found, self.cells.own(ranks.rank).start - low * plane
 
     def lines(self, axis):
         """Return the cells before, along and after an axis of the four, as `turn` leaves them."""
         if self.turns(axis):
-            first, last = self._columns()[self.ranks.rank :][:2]
-            return 1, self.mesh.shape[0], int(last - first)
+            own = self._columns().own(self.ranks.rank)
+            return 1, self.mesh.shape[0], own.stop - own.start
         shape = self.shape
         return int(np.prod(shape[:axis])), int(shape[axis]), int(np.prod(shape[axis + 1 :]))
 
-    def line_bounds(self, axis):
-        """Return the bounds of the lines along an axis in the order of `lines`."""
-        if self.turns(axis):
+    def line_cuts(self, axis):
+        """Return the partition of the lines along an axis, in the order of `lines`."""
+        if axis == self.axis:
             return self._columns()
         return self.cells // self.shape[axis]
 
@@ -181,25 +182,31 @@ class Slab:
         return self.ranks.size > 1 and axis == self.axis
 
     def _columns(self):
-        return parallel.split(self.mesh.cells // self.mesh.shape[0], 1, self.ranks.size)
+        return parallel.Partition.dealt(
+            self.mesh.cells // self.mesh.shape[0], 1, self.ranks.size
+        )
 
     def turn(self, axis, values):
         """Return the numbers of whole lines along an axis, of the own ones if they are shared."""
         if not self.turns(axis):
             return values
         part = values.reshape(len(self.planes), -1)
-        return self.ranks.turn(part, self.rows // self.per_plane, self._columns()).ravel()
+        return self.ranks.turn(part, *self._strips()).ravel()
 
     def turn_back(self, axis, values):
         """Return the numbers at the own cells from those of whole lines along an axis."""
         if not self.turns(axis):
             return values
         part = values.reshape(self.mesh.shape[0], -1)
-        return self.ranks.turn_back(part, self.rows // self.per_plane, self._columns()).ravel()
+        return self.ranks.turn_back(part, *self._strips()).ravel()
+
+    def _strips(self):
+        """Return where the ranks' planes and their lines along the slowest axis are cut."""
+        return self.rows.bounds // self.per_plane, self._columns().bounds
 
     def whole(self, values):
         """Return the array over all cells on every rank."""
-        return self.ranks.whole(values[self.own], self.cells)
+        return self.ranks.whole(values[self.own], self.cells.bounds)
 
     def density(self, values):
         """Return the density of the mesh (a copy) where snapshots are kept.
@@ -207,8 +214,8 @@ class Slab:
         Where rank 0 alone keeps them it is an `Arriving` one.
         """
         if not self.ranks.everywhere:
-            return Arriving(self.mesh, self.ranks, values[self.own], self.cells)
-        values = self.ranks.gather(values[self.own], self.cells)
+            return Arriving(self.mesh, self.ranks, values[self.own], self.cells.bounds)
+        values = self.ranks.gather(values[self.own], self.cells.bounds)
         return Density(self.mesh, values.reshape(self.mesh.shape))
 
     def sum(self, own):

@@ -49,7 +49,7 @@ class Walls:
         for _, _, sides in self.sides:
             for side in sides:
                 found = side.look(values, variation, masses, ends)
-                pairs += [(each, side.bounds) for each in found]
+                pairs += [(each, side.cuts) for each in found]
         sums = iter(self.ranks.sums(*pairs) if pairs else ())
         found = {}
         for name, rate, sides in self.sides:
@@ -79,7 +79,7 @@ class _Rows:
         self.rows = rows[rows // stride % shape[axis] == last]
         self.inner = self.rows + (-stride if end else stride)
         self.own = self.rows - slab.first
-        self.bounds = slab.ranks.bounds_of(self.rows.size)
+        self.cuts = slab.ranks.partition(self.rows.size)
 
     def look(self, values, variation, masses, ends):
         """Return densities and what is held back, summed in rows."""
@@ -93,7 +93,7 @@ class _Ends:
 
     def __init__(self, slab, end):
         self.end, self.own = end, slice(slab.first, slab.last)
-        self.bounds = slab.ranks.bounds_of(slab.last - slab.first)
+        self.cuts = slab.ranks.partition(slab.last - slab.first)
 
     def look(self, values, variation, masses, ends):
         """Return densities and what is held back."""

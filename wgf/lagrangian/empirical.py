@@ -39,13 +39,14 @@ class Share:
                 f"mpi: {ranks.size} ranks for {blocks} blocks of {kernels.PARTICLES_PER_BLOCK} "
                 f"particles, start at most {blocks} or take more particles"
             )
-        self.bounds = parallel.split(particles, block, ranks.size)
-        self.blocks = -(-self.bounds // kernels.PARTICLES_PER_BLOCK)
-        self.own = slice(*map(int, self.bounds[ranks.rank : ranks.rank + 2]))
+        self.cuts = parallel.Partition.dealt(particles, block, ranks.size)
+        # the sums are those of the smallest blocks, whatever stays together
+        self.cuts.block = kernels.PARTICLES_PER_BLOCK
+        self.own = self.cuts.own(ranks.rank)
 
     def sum(self, values):
         """Return the sum over all particles, given one number for each of its own."""
-        return self.ranks.sums((values, self.bounds))[0]
+        return self.ranks.sums((values, self.cuts))[0]
 
     def largest(self, values):
         """Return the largest number of all particles."""
@@ -57,8 +58,8 @@ class Share:
         Every rank draws them all, block after block: the numbers are those of one process.
         """
         result = np.empty((self.own.stop - self.own.start, columns))
-        for low in range(0, int(self.bounds[-1]), DRAWN):
-            high = min(low + DRAWN, int(self.bounds[-1]))
+        for low in range(0, len(self.cuts), DRAWN):
+            high = min(low + DRAWN, len(self.cuts))
             drawn = generator.normal(size=(high - low, columns))
             a, b = max(low, self.own.start), min(high, self.own.stop)
             if a < b:
@@ -68,12 +69,12 @@ class Share:
     def whole(self, values):
         """Return the rows of all particles on every rank."""
         columns = values.shape[1]
-        return self.ranks.whole(values.ravel(), self.bounds * columns).reshape(-1, columns)
+        return self.ranks.whole(values.ravel(), (self.cuts * columns).bounds).reshape(-1, columns)
 
     def gathered(self, values):
         """Return the rows of all particles where snapshots are kept, None elsewhere."""
         columns = values.shape[1]
-        whole = self.ranks.gather(values.ravel(), self.bounds * columns)
+        whole = self.ranks.gather(values.ravel(), (self.cuts * columns).bounds)
         return None if whole is None else whole.reshape(-1, columns)
 
 

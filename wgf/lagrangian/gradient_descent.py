@@ -88,8 +88,8 @@ class RectifiedProducts:
         found, total = sum(each(work, self._blocks(len(pattern)))), len(pattern)
         if self.share is not None:
             # whole numbers: their order does not matter
-            ranks, total = self.share.ranks, int(self.share.bounds[-1])
-            found = ranks.sums((np.array([float(found)]), np.arange(ranks.size + 1)))[0]
+            ranks, total = self.share.ranks, len(self.share.cuts)
+            found = ranks.sums((np.array([float(found)]), ranks.partition(1)))[0]
         return found / (total * self.size)
 
 

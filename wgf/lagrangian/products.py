@@ -118,7 +118,7 @@ def sum_of_blocks(share, parts, size):
     parts = np.array(parts).reshape(-1, size)
     if share is None or share.ranks.size == 1:
         return parts.sum(axis=0)
-    return share.ranks.column_sums(parts, share.ranks.bounds_of(len(parts)))
+    return share.ranks.column_sums(parts)
 
 
 class _Fused:
@@ -142,8 +142,7 @@ class _Fused:
         partials = np.empty((kernels.blocks_of(len(points)), self.size))
         self.kernels[0](*self.arguments, points, weights, partials)
         result = np.empty(self.size)
-        blocks = None if self.share is None else self.share.blocks
-        total = self.ranks.column_sums(partials, blocks)
+        total = self.ranks.column_sums(partials)
         result[self.order] = total * self.scale
         return result
 
