@@ -87,7 +87,8 @@ class Slab:
         self.wanted = [[piece[:3] for piece in self._wanted(r)] for r in range(ranks.size)]
         # the own cells lie where they belong
         beside = [[piece for piece in self._wanted(r) if not piece[3]] for r in range(ranks.size)]
-        self.beside = ranks.exchange(self.cells.bounds, [[piece[:3] for piece in p] for p in beside])
+        pieces = [[piece[:3] for piece in each] for each in beside]
+        self.beside = ranks.exchange(self.cells.bounds, pieces)
 
     @staticmethod
     def most(mesh, whole_planes=False):
