@@ -183,9 +183,7 @@ class Slab:
         return self.ranks.size > 1 and axis == self.axis
 
     def _columns(self):
-        return parallel.Partition.dealt(
-            self.mesh.cells // self.mesh.shape[0], 1, self.ranks.size
-        )
+        return parallel.Partition.dealt(self.mesh.cells // self.mesh.shape[0], 1, self.ranks.size)
 
     def turn(self, axis, values):
         """Return the numbers of whole lines along an axis, of the own ones if they are shared."""
