@@ -1,9 +1,9 @@
 """Flows: the equations, without numerics."""
 
 from wgf import checks
-from wgf.functional import Functional, Term
-from wgf.measure import Density, Particles
-from wgf.mesh import VELOCITY
+from wgf.functional.functional import Functional, Term
+from wgf.measures.measure import Density, Particles
+from wgf.measures.mesh import VELOCITY
 
 
 class _Transport:
