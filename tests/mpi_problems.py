@@ -17,7 +17,7 @@ import numpy as np
 
 import wgf
 from wgf import parallel
-from wgf.measures import measure as measures
+from wgf.measures import density as measures
 from wgf.record import layout
 
 

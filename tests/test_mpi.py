@@ -17,7 +17,7 @@ import pytest
 import wgf
 from wgf import checks, parallel
 from wgf.eulerian.slab import Arriving, Slab
-from wgf.measures import measure
+from wgf.measures import density as measure
 from wgf.record import layout
 
 FOLDER = pathlib.Path(__file__).parent

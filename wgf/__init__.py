@@ -20,7 +20,8 @@ _ROOMS = {
         "StationaryWarning",
     ),
     "measures.mesh": ("Axis", "Mesh"),
-    "measures.measure": ("Density", "Particles"),
+    "measures.density": ("Density",),
+    "measures.particles": ("Particles",),
     "measures.phase": ("phase_space", "maxwellian", "positions", "velocities"),
     "measures.signed": (
         "amplitude_projection",
@@ -65,7 +66,7 @@ _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 # where modules lived before they were sorted into wings: the old paths go on working
 _ALIASES = {
     "mesh": "measures.mesh",
-    "measure": "measures.measure",
+    "measure": "measures.density",
     "phase": "measures.phase",
     "signed": "measures.signed",
     "features": "functional.features",

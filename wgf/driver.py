@@ -7,7 +7,8 @@ import numpy as np
 
 from wgf import checks, parallel
 from wgf.flows import FisherRao, GradientFlow, HeavyBall
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
+from wgf.measures.particles import Particles
 from wgf.parallel.threads import one_library_thread
 from wgf.record import provenance
 from wgf.record.progress import reporter

@@ -2,8 +2,9 @@
 
 from wgf import checks
 from wgf.functional.functional import Functional, Term
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
 from wgf.measures.mesh import VELOCITY
+from wgf.measures.particles import Particles
 
 
 class _Transport:

@@ -22,8 +22,9 @@ from wgf.functional.losses import Squared
 from wgf.functional.terms import L1, Risk
 from wgf.lagrangian.empirical import EmpiricalFunctional
 from wgf.lagrangian.kernels import get_num_threads
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
 from wgf.measures.mesh import Axis, Mesh
+from wgf.measures.particles import Particles
 
 SAMPLES = 1000
 MESHES = ((512, 512), (2048, 2048), (128, 128, 128), (256, 256, 256))

@@ -6,7 +6,7 @@ import sys
 import time
 
 from wgf.command import runner
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 
 SECONDS = 2.0
 STEPS = 20

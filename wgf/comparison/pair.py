@@ -4,7 +4,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.distances.marginals import wasserstein_1, wasserstein_2
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 from wgf.measures.signed import flat_distance, is_signed, is_unbalanced
 from wgf.record.solution import in_phase_space
 

@@ -18,7 +18,7 @@ from wgf.comparison.pair import (
 from wgf.distances.discrepancy import default_width, energy_distance, mmd
 from wgf.distances.marginals import wasserstein_1
 from wgf.distances.transport import available, wasserstein
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 from wgf.measures.signed import flat_distance, is_signed, is_unbalanced
 from wgf.record.solution import in_phase_space
 

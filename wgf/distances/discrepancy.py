@@ -9,7 +9,8 @@ import numpy as np
 from wgf import checks
 from wgf.distances.marginals import Distribution, periods, pieces, wasserstein_1, wasserstein_2
 from wgf.distances.transport import LIMIT, Bounded, cut
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
+from wgf.measures.particles import Particles
 
 ROWS = 512
 

@@ -8,7 +8,8 @@ integrals of piecewise polynomials and are evaluated without error beyond round-
 import numpy as np
 
 from wgf import checks
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
+from wgf.measures.particles import Particles
 
 
 class Distribution:

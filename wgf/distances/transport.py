@@ -17,7 +17,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.distances.marginals import periods, wasserstein_1, wasserstein_2
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 
 LIMIT = 4000
 # network simplex needs some pivots a point; this many are never reached by a healthy problem

@@ -13,7 +13,7 @@ from wgf import checks
 from wgf.eulerian import kernels
 from wgf.eulerian.slab import Slab
 from wgf.eulerian.variation import Variation
-from wgf.measures.measure import BLOCK_ROWS
+from wgf.measures.base import BLOCK_ROWS
 from wgf.parallel.ranks import Partition
 
 FEATURE_BYTES = 2 << 30

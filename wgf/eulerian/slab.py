@@ -6,7 +6,7 @@ import numpy as np
 
 from wgf import checks, parallel
 from wgf.eulerian import kernels
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 from wgf.parallel.exchange import Stream
 
 # a limited reconstruction looks two cells ahead

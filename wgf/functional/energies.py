@@ -4,7 +4,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.functional.functional import Term
-from wgf.measures.measure import BLOCK_ROWS
+from wgf.measures.base import BLOCK_ROWS
 
 PAIRS_PER_BLOCK = 1 << 20
 

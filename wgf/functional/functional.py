@@ -3,7 +3,8 @@
 import numpy as np
 
 from wgf import checks
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
+from wgf.measures.particles import Particles
 
 
 class Term:

@@ -10,7 +10,7 @@ from wgf.flows import HeavyBall
 from wgf.functional.functional import least_norm
 from wgf.lagrangian.empirical import EmpiricalFunctional, Seeded, share_of
 from wgf.lagrangian.stochastic_gradient import Batches
-from wgf.measures.measure import Particles
+from wgf.measures.particles import Particles
 
 
 class Baoab:

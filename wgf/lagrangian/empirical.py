@@ -8,7 +8,7 @@ from wgf import checks, parallel
 from wgf.functional.functional import least_norm
 from wgf.lagrangian import kernels
 from wgf.lagrangian.products import feature_products
-from wgf.measures.measure import Particles
+from wgf.measures.particles import Particles
 
 # particles whose noise is drawn at once
 DRAWN = 1 << 16

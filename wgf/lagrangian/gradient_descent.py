@@ -9,7 +9,7 @@ from wgf.lagrangian import blocks
 from wgf.lagrangian.blocks import Rooms, each
 from wgf.lagrangian.empirical import EmpiricalFunctional, refuse_local, share_of
 from wgf.lagrangian.products import sum_of_blocks
-from wgf.measures.measure import Particles
+from wgf.measures.particles import Particles
 
 # blocks of 4 MiB at most: large enough for a product at full speed, enough of them to share among
 # threads and ranks

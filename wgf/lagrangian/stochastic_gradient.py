@@ -8,7 +8,7 @@ from wgf.functional.features import Neurons
 from wgf.functional.losses import Squared
 from wgf.functional.terms import Risk
 from wgf.lagrangian.empirical import ParticleStepper, Seeded, feature_products
-from wgf.measures.measure import Particles
+from wgf.measures.particles import Particles
 
 LOOKS = 100
 

@@ -175,6 +175,30 @@ class Mesh:
                 np.clip(column, axis.lower, axis.upper, out=column)
         return points
 
+    def reflect(self, points):
+        """Return ``(points, turned)``: wrapped along periodic axes, reflected at walls.
+
+        ``turned`` of the shape of the points says which coordinates were reflected an odd number
+        of times: a velocity along them points the other way.
+        """
+        points = np.array(points, dtype=np.float64)
+        turned = np.zeros(points.shape, dtype=bool)
+        for i, axis in enumerate(self.axes):
+            if not axis.periodic:
+                way = np.mod(points[..., i] - axis.lower, 2 * axis.length)
+                turned[..., i] = way > axis.length
+                way = np.where(turned[..., i], 2 * axis.length - way, way)
+                points[..., i] = axis.lower + way
+        return self.confine(points), turned
+
+    def nearest(self, displacements):
+        """Return the displacements to the nearest image along periodic axes."""
+        result = np.array(displacements, dtype=np.float64)
+        for i, axis in enumerate(self.axes):
+            if axis.periodic:
+                result[..., i] -= axis.length * np.round(result[..., i] / axis.length)
+        return result
+
     def locate(self, points):
         """Return the flat index of the cell of each point; -1 for points beyond a wall."""
         points = np.asarray(points, dtype=np.float64)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from wgf import checks
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
 from wgf.measures.mesh import VELOCITY, Axis, Mesh
+from wgf.measures.particles import Particles
 
 
 def phase_space(mesh, speed, cells):

@@ -7,8 +7,9 @@ A signed measure on positions is held as two non-negative copies: its first axis
 import numpy as np
 
 from wgf import checks
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
 from wgf.measures.mesh import Axis, Mesh
+from wgf.measures.particles import Particles
 
 
 def amplitude_projection(measure):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 from wgf.measures.signed import copies_of, is_signed, is_unbalanced
 from wgf.plot import panels
 from wgf.plot.style import COLOURS, planes, time_axis

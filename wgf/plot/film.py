@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 
 from wgf import checks
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 from wgf.measures.mesh import is_phase
 from wgf.plot import copies, histories, panels
 from wgf.plot.style import STYLE, axis_names, kind

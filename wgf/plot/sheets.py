@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 from wgf.measures.mesh import is_phase
 from wgf.plot import copies, files, histories, panels
 from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times, planes

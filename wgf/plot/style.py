@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 from wgf.measures.mesh import is_phase
 
 # Okabe & Ito's palette

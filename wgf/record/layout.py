@@ -14,8 +14,9 @@ import uuid
 import numpy as np
 
 from wgf import checks
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
 from wgf.measures.mesh import Mesh
+from wgf.measures.particles import Particles
 from wgf.record import directory
 
 FORMAT = 1

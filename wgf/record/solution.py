@@ -3,8 +3,8 @@
 import numpy as np
 
 from wgf import checks
-from wgf.measures.measure import Particles
 from wgf.measures.mesh import is_phase
+from wgf.measures.particles import Particles
 
 
 class Solution:

@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 from wgf import checks
-from wgf.measures.measure import Particles
+from wgf.measures.particles import Particles
 from wgf.record import directory, layout, polydata
 from wgf.record.provenance import provenance
 from wgf.record.solution import Solution

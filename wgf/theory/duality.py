@@ -14,7 +14,8 @@ from wgf import checks
 from wgf.flows import FisherRao, GradientFlow, HeavyBall
 from wgf.functional.features import Neurons
 from wgf.functional.functional import Functional, Term
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
+from wgf.measures.particles import Particles
 from wgf.measures.phase import positions
 from wgf.theory.supremum import supremum
 

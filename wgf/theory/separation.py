@@ -3,7 +3,7 @@
 import numpy as np
 
 from wgf.flows import GradientFlow
-from wgf.measures.measure import Density
+from wgf.measures.density import Density
 
 MOST_POINTS = 5000
 MOST_COORDINATES = 4

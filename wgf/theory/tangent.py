@@ -16,7 +16,8 @@ import numpy as np
 
 from wgf import checks
 from wgf.functional.features import ACTIVATIONS, Neurons
-from wgf.measures.measure import Density, Particles
+from wgf.measures.density import Density
+from wgf.measures.particles import Particles
 
 LAYERS = ("inner", "outer", "both")
 DENSE = 3000

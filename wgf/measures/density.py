@@ -1,8 +1,4 @@
-"""The two measures: a density of cell averages on a mesh, and weighted particles.
-
-Both read as weighted points: `blocks` yields ``(points, weights)`` a few thousand rows at a time,
-so that a functional written once serves the two.
-"""
+"""Densities: cell averages on a mesh."""
 
 import functools
 import math
@@ -10,14 +6,16 @@ import math
 import numpy as np
 
 from wgf import checks
-from wgf.measures.mesh import MOST_CELLS, VELOCITY, Axis, Mesh
+from wgf.measures.base import BLOCK_ROWS, Measure, indices
+from wgf.measures.mesh import MOST_CELLS, Mesh
+from wgf.measures.particles import Particles
+from wgf.measures.profiles import normal_shares, per_axis
 
-BLOCK_ROWS = 1 << 14
 # cells of a density that are made, summed or written at once: whole planes
 BLOCK_CELLS = 1 << 17
 
 
-class Density:
+class Density(Measure):
     """Cell averages ``rho_j >= 0`` on a mesh; cell ``j`` carries the mass ``rho_j h^d``.
 
     Parameters
@@ -42,6 +40,8 @@ class Density:
                 f"density values: {self.values[where]:g} at index {tuple(map(int, where))} is "
                 "negative, give cell averages >= 0"
             )
+
+    kind = "density"
 
     @classmethod
     def product(cls, mesh, factors):
@@ -87,12 +87,12 @@ class Density:
         numbers or one number an axis.
         """
         checks.instance("density mesh", mesh, Mesh)
-        mean = _per_axis("normal mean", mean, mesh)
-        std = _per_axis("normal std", std, mesh)
+        mean = per_axis("normal mean", mean, mesh)
+        std = per_axis("normal std", std, mesh)
         factors = []
         for axis, name, m, s in zip(mesh.axes, mesh.names, mean, std):
             s = checks.number(f"normal std along {name}", s, above=0)
-            mass = _normal_shares(axis, m, s)
+            mass = normal_shares(axis, m, s)
             if not mass.sum() > 0:
                 raise checks.InputError(
                     f"normal mean: {m:g} along {name} leaves no mass in "
@@ -172,6 +172,21 @@ class Density:
         return self.mesh
 
     @property
+    def size(self):
+        """Number of cells."""
+        return self.mesh.cells
+
+    @property
+    def dimension(self):
+        """Number of axes."""
+        return self.mesh.dimension
+
+    @property
+    def extent(self):
+        """The size in words."""
+        return f"{' x '.join(map(str, self.mesh.shape))} cells"
+
+    @property
     def mass(self):
         """Total mass ``h^d sum_j rho_j``."""
         return float(sum(v.sum() for _, _, v in self.pieces()) * self.mesh.cell_volume)
@@ -210,16 +225,28 @@ class Density:
             total += (points - mean).T @ ((points - mean) * weights[:, None])
         return total / self.mass
 
-    def marginal(self, *names):
-        """Return the density of the axes called `names`, in that order."""
-        index = checks.positions_of("marginal", names, self.names)
-        if not index:
-            raise checks.InputError("marginal: no axis named, give at least one")
+    def marginal(self, *axes):
+        """Return the density of some axes, in the order given by their names or numbers."""
+        index = indices(self, axes)
         others = tuple(i for i in range(self.mesh.dimension) if i not in index)
         volume = np.prod(self.mesh.spacing[list(others)])
         values = self.values.sum(axis=others) * volume
         kept = sorted(index)
-        return Density(self.mesh.sub(names), values.transpose([kept.index(i) for i in index]))
+        mesh = self.mesh.sub([self.names[i] for i in index])
+        return Density(mesh, values.transpose([kept.index(i) for i in index]))
+
+    def quantiles(self, axis, levels):
+        """Return where the shares `levels` of the mass are reached along an axis.
+
+        The mass of a cell counts as uniform within it.
+        """
+        marginal = self.marginal(axis)
+        shares = np.concatenate([[0.0], np.cumsum(marginal.weights)]) / marginal.mass
+        return np.interp(levels, shares, marginal.mesh.axes[0].edges)
+
+    def in_phase_space(self):
+        """Return the density itself: its axes hold the velocities already."""
+        return self
 
     def sample(self, m, seed):
         """Return `m` independent particles of equal weight, drawn uniformly within the cells.
@@ -248,186 +275,12 @@ class Density:
         return f"Density({self.mesh}, mass={self.mass:.6g})"
 
 
-class Particles:
-    """Weighted points ``sum_i weights_i delta(points_i)``.
-
-    Parameters
-    ----------
-    points : array of shape ``(m, d)``
-    weights : array of shape ``(m,)``, optional
-        Non-negative; default ``1/m``.
-    velocities : array of shape ``(m, d)``, optional
-        For flows with momentum.
-    domain : Mesh, optional
-        Names the axes and gives their walls and periods; without it the points move in ``R^d``.
-
-    Raises
-    ------
-    InputError
-        For wrong shapes, NaN, negative weights and points beyond a wall of the domain.
-    """
-
-    def __init__(self, points, weights=None, velocities=None, domain=None):
-        self.points = checks.array("particle points", points, shape=(None, None))
-        m, d = self.points.shape
-        if m < 1 or d < 1:
-            raise checks.InputError(
-                f"particle points: shape {self.points.shape} is empty, give at least one particle"
-            )
-        self.weights = (
-            np.full(m, 1.0 / m)
-            if weights is None
-            else checks.array("particle weights", weights, shape=(m,))
-        )
-        if self.weights.min() < 0:
-            where = int(self.weights.argmin())
-            raise checks.InputError(
-                f"particle weights: {self.weights[where]:g} at index {where} is negative, give "
-                "weights >= 0"
-            )
-        self.velocities = (
-            None
-            if velocities is None
-            else checks.array("particle velocities", velocities, shape=(m, d))
-        )
-        self.domain = domain
-        if domain is not None:
-            checks.instance("particle domain", domain, Mesh)
-            if domain.dimension != d:
-                raise checks.InputError(
-                    f"particle points: {d} columns do not fit the domain's axes "
-                    f"{', '.join(domain.names)}, give {domain.dimension}"
-                )
-            outside = int((domain.locate(self.points) < 0).sum())
-            if outside:
-                raise checks.InputError(
-                    f"particle points: {outside} of {m} lie beyond a wall of {domain}, move them "
-                    "or enlarge the box"
-                )
-            self.points = domain.confine(self.points)
-
-    @property
-    def names(self):
-        """Axis names, or None for particles without a domain."""
-        return None if self.domain is None else self.domain.names
-
-    @property
-    def mass(self):
-        """Total mass ``sum_i weights_i``."""
-        return float(self.weights.sum())
-
-    def blocks(self):
-        """Yield ``(points, weights)`` block by block."""
-        for start in range(0, len(self.points), BLOCK_ROWS):
-            stop = start + BLOCK_ROWS
-            yield self.points[start:stop], self.weights[start:stop]
-
-    def amplitude_moments(self):
-        """Return ``(points, moments)``: the other coordinates and ``weight * a`` of each."""
-        return self.points[:, 1:], self.weights * self.points[:, 0]
-
-    def mean(self):
-        """Weighted mean, shape ``(dimension,)``."""
-        return self.weights @ self.points / self.mass
-
-    def covariance(self):
-        """Weighted covariance, shape ``(dimension, dimension)``."""
-        centred = self.points - self.mean()
-        return centred.T @ (centred * self.weights[:, None]) / self.mass
-
-    def marginal(self, *names):
-        """Return the particles seen along the axes called `names` only."""
-        if self.domain is None:
-            raise checks.InputError(
-                "marginal: these particles have no named axes, give them a domain=Mesh(...)"
-            )
-        index = checks.positions_of("marginal", names, self.names)
-        return Particles(self.points[:, list(index)], self.weights, domain=self.domain.sub(names))
-
-    def in_phase_space(self):
-        """Return the same particles as points ``(theta, r)`` of the phase space, shape ``(m, 2d)``.
-
-        The axes of the velocities are called ``v_`` and the name of the position's.
-        """
-        if self.velocities is None:
-            raise checks.InputError(
-                "phase space: these particles have no velocities, give them some, for example "
-                "by wgf.maxwellian"
-            )
-        domain, m = None, len(self.points)
-        if self.domain is not None and self.points.shape[1] <= 2:
-            reach = 1.001 * max(float(np.abs(self.velocities).max()), 1e-300)
-            axes = dict(zip(self.names, self.domain.axes))
-            axes.update({VELOCITY + name: Axis(-reach, reach, 1) for name in self.names})
-            domain = Mesh(**axes)
-        points = np.concatenate([self.points, self.velocities], axis=1).reshape(m, -1)
-        return Particles(points, self.weights, domain=domain)
-
-    def histogram(self, mesh):
-        """Return the density of the particles' mass in the cells of `mesh`.
-
-        On a phase space that of positions and velocities.
-        """
-        checks.instance("histogram mesh", mesh, Mesh)
-        if mesh.phase and self.velocities is not None:
-            return self.in_phase_space().histogram(mesh)
-        if mesh.dimension != self.points.shape[1]:
-            raise checks.InputError(
-                f"histogram: a mesh of {mesh.dimension} axes does not fit particles in dimension "
-                f"{self.points.shape[1]}, give one axis a coordinate"
-            )
-        cells = mesh.locate(self.points)
-        outside = int((cells < 0).sum())
-        if outside:
-            raise checks.InputError(
-                f"histogram: {outside} of {len(cells)} particles lie outside {mesh}, enlarge it"
-            )
-        mass = np.bincount(cells, weights=self.weights, minlength=mesh.cells)
-        return Density(mesh, (mass / mesh.cell_volume).reshape(mesh.shape))
-
-    def __repr__(self):
-        m, d = self.points.shape
-        return f"Particles({m} in dimension {d}, mass={self.mass:.6g})"
-
-
 def _particles(points, weights, mesh):
     """Return particles of `mesh`, those of a phase space as positions and velocities."""
     if mesh.phase is None:
         return Particles(points, weights, domain=mesh)
     half = mesh.dimension // 2
     return Particles(points[:, :half], weights, points[:, half:], mesh.phase[0])
-
-
-def _per_axis(what, value, mesh):
-    value = checks.array(what, value, dimensions=(0, 1))
-    if value.ndim and len(value) != mesh.dimension:
-        raise checks.InputError(
-            f"{what}: {len(value)} numbers for {mesh.dimension} axes, give one or one an axis"
-        )
-    return np.broadcast_to(value, (mesh.dimension,))
-
-
-def _normal_shares(axis, mean, std):
-    """Return the mass of a normal in the cells of an axis, wrapped on a period."""
-    from scipy.special import ndtr
-
-    shifts = np.zeros(1)
-    if axis.periodic:
-        # beyond two periods a wrapped normal is uniform: it differs by exp(-2 (pi std / length)^2)
-        if std > 2 * axis.length:
-            return np.full(axis.cells, 1.0 / axis.cells)
-        if not axis.lower <= mean <= axis.upper:
-            mean = axis.lower + np.mod(mean - axis.lower, axis.length)
-        # the tail after 9 deviations is below round-off
-        images = int(np.ceil(1 + 9 * std / axis.length))
-        shifts = np.arange(-images, images + 1) * axis.length
-    with np.errstate(over="ignore"):
-        edges = (axis.edges[:, None] - mean + shifts) / std
-    # differences are taken on the side of the mean where ndtr is small: no cancellation
-    left, right = edges[:-1], edges[1:]
-    upper = np.where(left > 0, ndtr(-left), ndtr(right))
-    lower = np.where(left > 0, ndtr(-right), ndtr(left))
-    return np.maximum(upper - lower, 0).sum(axis=1)
 
 
 def _outer(factors):
