@@ -390,7 +390,7 @@ def _solve(system, side, start, method, save, settings, signals, remember):
             method=method,
             save=save,
             overwrite=settings.overwrite,
-            resume=not settings.overwrite and parallel.world().share(_is_run(save)),
+            resume=not settings.overwrite and parallel.world().broadcast(_is_run(save)),
             stop=lambda row: signals.number is not None,
             progress=progress,
         )
@@ -403,7 +403,7 @@ def _solve(system, side, start, method, save, settings, signals, remember):
             show.close()
     if profile is not None:
         print(f"{side}: time\n{profile}\n")
-    number = parallel.world().share(signals.number)
+    number = parallel.world().broadcast(signals.number)
     if number is not None and solution.status == "stopped":
         raise Stopped(
             number,

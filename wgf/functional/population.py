@@ -3,6 +3,7 @@
 import numpy as np
 
 from wgf import checks
+from wgf.functional import forms
 from wgf.functional.features import Neurons
 from wgf.functional.functional import Term
 from wgf.functional.losses import Squared
@@ -40,7 +41,12 @@ class PopulationRisk(Term):
     """
 
     name = "population"
-    particles_only = True
+
+    def form(self):
+        return forms.General(self, ("particles",))
+
+    def scaled(self, factor):
+        return PopulationRisk(self.amplitudes, self.directions, factor * self.strength)
 
     def __init__(self, amplitudes, directions, strength=1.0):
         self.directions = checks.array("population directions", directions, shape=(None, None))

@@ -244,6 +244,14 @@ class Density(Measure):
         shares = np.concatenate([[0.0], np.cumsum(marginal.weights)]) / marginal.mass
         return np.interp(levels, shares, marginal.mesh.axes[0].edges)
 
+    def coordinates(self, axis):
+        """Return the centres of the cells along one axis."""
+        return self.mesh.axes[self.index(axis)].centers
+
+    def shaped(self, values):
+        """Return one number per cell in the shape of the mesh."""
+        return values.reshape(self.mesh.shape)
+
     def in_phase_space(self):
         """Return the density itself: its axes hold the velocities already."""
         return self

@@ -124,6 +124,14 @@ class Particles(Measure):
         shares = np.cumsum(self.weights[order]) / self.mass
         return column[order[np.minimum(np.searchsorted(shares, levels), len(order) - 1)]]
 
+    def coordinates(self, axis):
+        """Return one coordinate of every particle."""
+        return self.points[:, self.index(axis)]
+
+    def shaped(self, values):
+        """Return one number per particle as it is."""
+        return values
+
     def in_phase_space(self):
         """Return the same particles as points ``(theta, r)`` of the phase space, shape ``(m, 2d)``.
 

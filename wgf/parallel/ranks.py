@@ -6,6 +6,7 @@ the blocks: any number of ranks gives the same bits. `Serial` and `Ranks` offer 
 returns the one that this process belongs to.
 """
 
+import copy
 import functools
 import itertools
 import os
@@ -163,6 +164,12 @@ class Serial:
     rank, size = 0, 1
     everywhere = True
 
+    def keeping(self, everywhere):
+        """Return the same ranks, all of which keep the snapshots of a run, or rank 0 alone."""
+        found = copy.copy(self)
+        found.everywhere = everywhere
+        return found
+
     def sums(self, *pairs):
         """Return the sum of every divided array, given as ``(own entries, partition)``."""
         return [float(np.sum(cuts.partial_sums(values))) for values, cuts in pairs]
@@ -211,7 +218,7 @@ class Serial:
         """Return the whole array on every rank, not always a copy."""
         return values
 
-    def share(self, value):
+    def broadcast(self, value):
         """Return the `value` of rank 0."""
         return value
 
@@ -367,7 +374,7 @@ class Ranks(Serial):
         self._count(kind, values.nbytes * (self.size - 1), self.size - 1)
         return whole
 
-    def share(self, value):
+    def broadcast(self, value):
         return self.communicator.bcast(value, 0)
 
     def on_first(self, work, everywhere=False, sent=None):
@@ -379,10 +386,10 @@ class Ranks(Serial):
                 error = caught
         if sent is not None:
             sent.finish()
-        error = self.share(error)
+        error = self.broadcast(error)
         if error is not None:
             raise error
-        return self.share(result) if everywhere else result
+        return self.broadcast(result) if everywhere else result
 
     def _swap(self, sends, receives):
         requests = [self.communicator.Irecv(array, rank) for rank, array in receives]

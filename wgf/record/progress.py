@@ -1,5 +1,6 @@
 """Progress of a run: a bar on a terminal, a line for every twentieth of the time elsewhere."""
 
+import contextlib
 import sys
 import time
 
@@ -93,54 +94,35 @@ class _Lines(_Reporter):
 
 
 class Profile:
-    """A method that notes where the time of a run goes; it solves like the method it holds.
+    """Where the time of a run goes: preparation, first step, further steps, storage.
 
-    Attributes
-    ----------
-    prepared, first, steps : float
-        Seconds spent preparing, in the first step (which compiles), and in all others.
-    count : int
-        Number of steps.
+    ``with profile("step"):`` adds the time of a block to an activity.
     """
 
-    def __init__(self, method):
-        self.method = method
+    def __init__(self):
         self.began = time.perf_counter()
-        self.prepared = self.first = self.steps = 0.0
+        self.spent = {"prepare": 0.0, "first step": 0.0, "step": 0.0, "store": 0.0}
         self.count = 0
 
-    def __repr__(self):
-        return repr(self.method)
-
-    def prepare(self, flow, start):
-        """Return the stepper of the method, with its steps timed."""
+    @contextlib.contextmanager
+    def __call__(self, activity):
         begin = time.perf_counter()
-        stepper = self.method.prepare(flow, start)
-        self.prepared += time.perf_counter() - begin
-        advance = stepper.advance
-
-        def timed(limit):
-            begin = time.perf_counter()
-            row = advance(limit)
-            taken = time.perf_counter() - begin
-            if self.count:
-                self.steps += taken
-            else:
-                self.first = taken
-            self.count += 1
-            return row
-
-        stepper.advance = timed
-        return stepper
+        try:
+            yield
+        finally:
+            # the first step compiles
+            first = activity == "step" and self.count == 0
+            self.count += activity == "step"
+            self.spent["first step" if first else activity] += time.perf_counter() - begin
 
     def __str__(self):
         total = time.perf_counter() - self.began
-        rest = max(total - self.prepared - self.first - self.steps, 0.0)
+        rest = max(total - sum(self.spent.values()), 0.0) + self.spent["store"]
         lines = []
         for name, seconds in (
-            ("prepare", self.prepared),
-            ("first step", self.first),
-            (f"{max(self.count - 1, 0)} steps", self.steps),
+            ("prepare", self.spent["prepare"]),
+            ("first step", self.spent["first step"]),
+            (f"{max(self.count - 1, 0)} steps", self.spent["step"]),
             ("store, rest", rest),
         ):
             lines.append(f"  {name:<12} {seconds:8.3f} s {seconds / max(total, 1e-9):6.1%}")

@@ -67,10 +67,9 @@ class Writer:
     ):
         self._lock = None
         self.path = _folder(path)
-        self.common = {
-            "problem_json": json.dumps(problem or {}),
-            "provenance_json": json.dumps(provenance() | (notes or {})),
-        }
+        self.common = {"problem_json": json.dumps(problem or {})}
+        self._provenance = provenance()
+        self.note(notes)
         if resume:
             directory.require_run(self.path)
         else:
@@ -91,6 +90,10 @@ class Writer:
         self.target, self.abscissa = target, abscissa
         self._started = _now()
         self._indexing = 0.0
+
+    def note(self, notes=None):
+        """Tell more of the run beside its provenance, as JSON holds it."""
+        self.common["provenance_json"] = json.dumps(self._provenance | (notes or {}))
 
     def release(self):
         """Give the lock back and leave everything as it is."""
