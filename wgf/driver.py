@@ -44,7 +44,7 @@ def output_times(until: float | str, every: float | None = None, at: Any = None)
                 f"({'every' if at is None else 'at'}), leave them out"
             )
         return np.array([0.0, LONGEST])
-    until = checks.number("until", until, above=0)
+    until = float(checks.number("until", until, above=0))
     if every is not None and at is not None:
         raise checks.InputError(f"every: {every!r} and at are both given, give one of them")
     if at is not None:

@@ -3,7 +3,8 @@
 from wgf.stepping.control import Energy, Error, Fixed, Halving
 from wgf.stepping.defaults import default_method, register
 from wgf.stepping.method import Method, require
-from wgf.stepping.stepper import Diagnosis, Stepper, Trial
+from wgf.stepping.stepper import Stepper
+from wgf.stepping.trial import Diagnosis, Trial
 
 __all__ = [
     "Diagnosis",

@@ -1,8 +1,11 @@
 """Step control: how long the next step is, and whether the last attempt is accepted."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+
+from wgf.stepping.trial import Trial
 
 SMALLEST_STEP = 1e-14
 # an accepted step of the energy control grows by this factor
@@ -28,7 +31,7 @@ class Control:
         """Return the length below which a step is lost in the round-off of the time."""
         return SMALLEST_STEP * max(time, limit)
 
-    def judge(self, dt: float, trial, rejected: int) -> bool:
+    def judge(self, dt: float, trial: Trial, rejected: int) -> bool:
         """Return whether the attempt is accepted, and learn from it.
 
         Parameters
@@ -54,7 +57,7 @@ class Fixed(Control):
         is cut, and a remainder that differs from a step by accumulated rounding is one step.
     """
 
-    def __init__(self, step, landing: str = "cut"):
+    def __init__(self, step: float | Callable[[], float], landing: str = "cut"):
         self._step, self.landing = step, landing
 
     @property
@@ -97,7 +100,7 @@ class Energy(Control):
         bound = self.courant / max(self.largest_outflow, 1e-300)
         return min(limit, bound, self.energy_step)
 
-    def judge(self, dt: float, trial, rejected: int) -> bool:
+    def judge(self, dt: float, trial: Trial, rejected: int) -> bool:
         if dt * trial.outflow > 1.0:
             self.largest_outflow = trial.outflow
             return False
@@ -129,7 +132,7 @@ class Error(Control):
     def propose(self, limit: float) -> float:
         return min(limit, self.step)
 
-    def judge(self, dt: float, trial, rejected: int) -> bool:
+    def judge(self, dt: float, trial: Trial, rejected: int) -> bool:
         error = trial.error
         factor = 0.9 * max(error, 1e-10) ** (-1.0 / self.order)
         # the comparison is false for NaN
@@ -165,7 +168,7 @@ class Halving(Control):
     def floor(self, time: float, limit: float) -> float:
         return super().floor(time, min(limit, 1.0))
 
-    def judge(self, dt: float, trial, rejected: int) -> bool:
+    def judge(self, dt: float, trial: Trial, rejected: int) -> bool:
         if trial.failed or trial.rise > 0:
             self.step = 0.5 * dt
             return False
