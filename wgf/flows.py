@@ -4,7 +4,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.functional import forms
-from wgf.functional.functional import Functional, Term
+from wgf.functional.functional import Functional
 from wgf.measures.base import Measure
 from wgf.measures.density import Density
 from wgf.measures.mesh import VELOCITY
@@ -14,8 +14,6 @@ class _Transport:
     """A functional whose measures move, with a factor of the force along every axis."""
 
     def __init__(self, F, frozen, mobility):
-        if isinstance(F, Term):
-            F = Functional([F])
         self.functional = checks.instance("flow functional", F, Functional)
         self.frozen = checks.axis_names("flow frozen", frozen)
         self.mobility = {}
@@ -99,8 +97,6 @@ class FisherRao:
     """
 
     def __init__(self, F, growth=1.0, transport=1.0):
-        if isinstance(F, Term):
-            F = Functional([F])
         self.functional = checks.instance("flow functional", F, Functional)
         self.growth = checks.number("fisher-rao growth", growth, minimum=0)
         self.transport = checks.number("fisher-rao transport", transport, minimum=0)

@@ -1,12 +1,10 @@
 """Terms of the functional that depend on the density itself or on pairs of points."""
 
-import copy
-
 import numpy as np
 
 from wgf import checks
 from wgf.functional import forms
-from wgf.functional.functional import Term
+from wgf.functional.functional import Term, Weighted
 from wgf.measures.base import BLOCK_ROWS
 
 PAIRS_PER_BLOCK = 1 << 20
@@ -55,14 +53,7 @@ class LocalEnergy(Term):
         return mesh
 
 
-def scaled(term, factor):
-    """Return a copy of a term whose `strength` is multiplied by a number."""
-    found = copy.copy(term)
-    found.strength = factor * term.strength
-    return found
-
-
-class Entropy(LocalEnergy):
+class Entropy(Weighted, LocalEnergy):
     """``strength ∫ rho log rho``, whose flow is diffusion ``∂t rho = strength Δ rho``.
 
     Particles feel it as noise, see `wgf.Langevin`.
@@ -77,9 +68,6 @@ class Entropy(LocalEnergy):
 
     def form(self):
         return forms.Diffusion(self, self.strength)
-
-    def scaled(self, factor):
-        return scaled(self, factor)
 
     def __init__(self, strength):
         self.strength = checks.number("entropy strength", strength, minimum=0)
@@ -99,7 +87,7 @@ class Entropy(LocalEnergy):
         return f"Entropy({self.strength!r})"
 
 
-class PowerEntropy(LocalEnergy):
+class PowerEntropy(Weighted, LocalEnergy):
     """``strength / (m - 1) ∫ rho^m``, whose flow is ``∂t rho = strength Δ rho^m``.
 
     ``m > 1`` is the porous medium equation, ``0 < m < 1`` fast diffusion.
@@ -121,9 +109,6 @@ class PowerEntropy(LocalEnergy):
 
     def form(self):
         return forms.Power(self, self.strength, self.exponent)
-
-    def scaled(self, factor):
-        return scaled(self, factor)
 
     def __init__(self, strength, exponent):
         self.strength = checks.number("power entropy strength", strength, minimum=0)
@@ -149,7 +134,7 @@ class PowerEntropy(LocalEnergy):
         return f"PowerEntropy({self.strength!r}, {self.exponent!r})"
 
 
-class Interaction(Term):
+class Interaction(Weighted):
     """``1/2 ∫∫ W(theta - theta') dmu dmu`` for a symmetric kernel ``W(z) = W(-z)``.
 
     Parameters
@@ -179,7 +164,9 @@ class Interaction(Term):
         return forms.Pairwise(self)
 
     def scaled(self, factor):
-        return Interaction(self.kernel, self.given_gradient, factor * self.strength)
+        found = super().scaled(factor)
+        found._tables = {}
+        return found
 
     def __init__(self, kernel, gradient=None, strength=1.0):
         self.strength = checks.number("interaction strength", strength)

@@ -1,5 +1,6 @@
 """The functional ``F(mu) = R(∫ phi dmu) + ∫ V dmu + …``: a sum of named terms."""
 
+import copy
 import dataclasses
 import numbers
 
@@ -10,167 +11,20 @@ from wgf.functional import forms
 from wgf.measures.base import Measure
 
 
-class Algebra:
-    """Sums and multiples of functionals and terms, which keep the names of their parts."""
-
-    # a NumPy number on the left leaves the product to this class
-    __array_ufunc__ = None
-
-    def _terms(self):
-        raise TypeError(f"{type(self).__name__} gives no terms, define _terms()")
-
-    def __add__(self, other):
-        if isinstance(other, Algebra):
-            return Functional(self._terms() + other._terms())
-        # `sum` begins with 0
-        return Functional(self._terms()) if type(other) is int and other == 0 else NotImplemented
-
-    __radd__ = __add__
-
-    def __mul__(self, factor):
-        if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
-            return NotImplemented
-        factor = checks.number("functional factor", factor)
-        return Functional([term.scaled(factor) for term in self._terms()])
-
-    __rmul__ = __mul__
-
-    def __neg__(self):
-        return -1.0 * self
-
-    def __sub__(self, other):
-        return self + -1.0 * other if isinstance(other, Algebra) else NotImplemented
-
-
-class Term(Algebra):
-    """Base of all terms; a single term is a functional, too.
-
-    A term of any kind gives ``value_at(measure)``, ``variation_at(measure, points, names)`` and,
-    if it is smooth, ``gradient_at(measure, points, names)``: shapes ``()``, ``(k,)`` and
-    ``(k, d)``. Explicit methods for densities and all methods for particles then take it.
-
-    Attributes
-    ----------
-    name : str
-        Column of this term in reports.
-    names : tuple of str or None
-        Axis names that the term declares, for particles without a domain.
-    smooth : bool
-        Whether the first variation is differentiable in the point. If not, `prox` moves points by
-        the term alone, and `wgf.ForwardBackward` takes it.
-
-    Notes
-    -----
-    A term that is of a special form says so by `form`, and methods make use of that.
-    """
-
-    name = "term"
-    names = None
-    smooth = True
-
-    def form(self):
-        """Return how the term looks, one of the classes of `wgf.functional.forms`."""
-        return forms.General(self)
-
-    def check(self, names):
-        """Raise `InputError` if the term does not fit axes called `names`."""
-
-    def prox(self, points, step):
-        """Return the points that minimise ``V(p) + |p - points|^2 / (2 step)``, row by row.
-
-        ``V`` is the first variation of the term. The points themselves by default.
-        """
-        return points
-
-    def scaled(self, factor):
-        """Return the term times a number; its name stays."""
-        return Scaled(self, factor)
-
-    def kink(self, names):
-        """Return the strength of ``|theta_i|`` in the first variation for every axis."""
-        form = self.form()
-        if isinstance(form, forms.Separable):
-            return form.kink * form.mask(names)
-        return np.zeros(len(names))
-
-    def _terms(self):
-        return (self,)
-
-    def value(self, measure):
-        """Return the value; see `Functional.value`."""
-        return Functional([self]).value(measure)
-
-    def parts(self, measure):
-        """Return the value by name; see `Functional.parts`."""
-        return Functional([self]).parts(measure)
-
-    def first_variation(self, measure, points=None):
-        """Return the first variation; see `Functional.first_variation`."""
-        return Functional([self]).first_variation(measure, points)
-
-    def gradient(self, measure, points=None):
-        """Return the gradient of the first variation; see `Functional.gradient`."""
-        return Functional([self]).gradient(measure, points)
-
-
-class Scaled(Term):
-    """A term times a number, of the same form."""
-
-    def __init__(self, term, factor):
-        if not term.smooth and factor < 0:
-            raise checks.InputError(
-                f"functional factor: {factor:g} makes the kink of the term {term.name} concave, "
-                "give a factor of at least 0"
-            )
-        self.term, self.factor = term, factor
-        self.name, self.smooth = term.name, term.smooth
-
-        self.names = term.names
-
-    def form(self):
-        return dataclasses.replace(self.term.form(), term=self)
-
-    def check(self, names):
-        self.term.check(names)
-
-    def potential(self, points, names):
-        """Return the potential of a linear term."""
-        return self.factor * self.term.potential(points, names)
-
-    def energy(self, rho):
-        """Return the energy of a local term."""
-        return self.factor * self.term.energy(rho)
-
-    def slope(self, *where):
-        """Return the gradient of the potential, or the derivative of the energy."""
-        return self.factor * self.term.slope(*where)
-
-    def prox(self, points, step):
-        return self.term.prox(points, self.factor * step)
-
-    def value_at(self, measure):
-        return self.factor * self.term.value_at(measure)
-
-    def variation_at(self, measure, points, names):
-        return self.factor * self.term.variation_at(measure, points, names)
-
-    def gradient_at(self, measure, points, names):
-        return self.factor * self.term.gradient_at(measure, points, names)
-
-    def __repr__(self):
-        return f"{self.factor:.17g} * {self.term!r}"
-
-
-class Functional(Algebra):
+class Functional:
     """A sum of terms, each reported by name.
 
-    ``Risk(...) + L1(...)`` builds one. Two terms of the same kind are told apart by a number.
+    ``Risk(...) + L1(...)`` builds one, and so do multiples and differences; the names of the parts
+    stay. A number tells apart two terms of the same kind.
 
     Raises
     ------
     InputTypeError
         For anything in the sum that is not a term.
     """
+
+    # a NumPy number on the left leaves the product to this class
+    __array_ufunc__ = None
 
     def __init__(self, terms):
         if not isinstance(terms, list | tuple):
@@ -187,8 +41,27 @@ class Functional(Algebra):
             names.append(term.name if seen[term.name] == 1 else f"{term.name}_{seen[term.name]}")
         self.part_names = tuple(names)
 
-    def _terms(self):
-        return self.terms
+    def __add__(self, other):
+        if isinstance(other, Functional):
+            return Functional(self.terms + other.terms)
+        # `sum` begins with 0
+        return Functional(self.terms) if type(other) is int and other == 0 else NotImplemented
+
+    __radd__ = __add__
+
+    def __mul__(self, factor):
+        if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
+            return NotImplemented
+        factor = checks.number("functional factor", factor)
+        return Functional([term.scaled(factor) for term in self.terms])
+
+    __rmul__ = __mul__
+
+    def __neg__(self):
+        return -1.0 * self
+
+    def __sub__(self, other):
+        return self + -1.0 * other if isinstance(other, Functional) else NotImplemented
 
     def of_form(self, *kinds):
         """Return the terms of some forms."""
@@ -277,6 +150,131 @@ class Functional(Algebra):
 
     def __repr__(self):
         return " + ".join(repr(term) for term in self.terms)
+
+
+class Term(Functional):
+    """Base of all terms; a single term is a functional, too.
+
+    A term of any kind gives ``value_at(measure)``, ``variation_at(measure, points, names)`` and,
+    if it is smooth, ``gradient_at(measure, points, names)``: shapes ``()``, ``(k,)`` and
+    ``(k, d)``. Explicit methods for densities and all methods for particles then take it.
+
+    Attributes
+    ----------
+    name : str
+        Column of this term in reports.
+    names : tuple of str or None
+        Axis names that the term declares, for particles without a domain.
+    smooth : bool
+        Whether the first variation is differentiable in the point. If not, `prox` moves points by
+        the term alone, and `wgf.ForwardBackward` takes it.
+
+    Notes
+    -----
+    A term that is of a special form says so by `form`, and methods make use of that.
+    """
+
+    name = "term"
+    names = None
+    smooth = True
+
+    def __init__(self):
+        """A term holds nothing but itself."""
+
+    def form(self):
+        """Return how the term looks, one of the classes of `wgf.functional.forms`."""
+        return forms.General(self)
+
+    def check(self, names):
+        """Raise `InputError` if the term does not fit axes called `names`."""
+
+    def prox(self, points, step):
+        """Return the points that minimise ``V(p) + |p - points|^2 / (2 step)``, row by row.
+
+        ``V`` is the first variation of the term. The points themselves by default.
+        """
+        return points
+
+    def scaled(self, factor):
+        """Return the term times a number; its name stays."""
+        return Scaled(self, factor)
+
+    def kink(self, names):
+        """Return the strength of ``|theta_i|`` in the first variation for every axis."""
+        form = self.form()
+        if isinstance(form, forms.Separable):
+            return form.kink * form.mask(names)
+        return np.zeros(len(names))
+
+    @property
+    def terms(self):
+        """The term itself, as the terms of a sum."""
+        return (self,)
+
+    @property
+    def part_names(self):
+        """The name of the term, as those of a sum."""
+        return (self.name,)
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+class Weighted(Term):
+    """A term with a factor, its attribute `strength`."""
+
+    strength = 1.0
+
+    def scaled(self, factor):
+        found = copy.copy(self)
+        found.strength = factor * self.strength
+        return found
+
+
+class Scaled(Term):
+    """A term times a number, of the same form."""
+
+    def __init__(self, term, factor):
+        if not term.smooth and factor < 0:
+            raise checks.InputError(
+                f"functional factor: {factor:g} makes the kink of the term {term.name} concave, "
+                "give a factor of at least 0"
+            )
+        self.term, self.factor = term, factor
+        self.name, self.names, self.smooth = term.name, term.names, term.smooth
+
+    def form(self):
+        return dataclasses.replace(self.term.form(), term=self)
+
+    def check(self, names):
+        self.term.check(names)
+
+    def potential(self, points, names):
+        """Return the potential of a linear term."""
+        return self.factor * self.term.potential(points, names)
+
+    def energy(self, rho):
+        """Return the energy of a local term."""
+        return self.factor * self.term.energy(rho)
+
+    def slope(self, *where):
+        """Return the gradient of the potential, or the derivative of the energy."""
+        return self.factor * self.term.slope(*where)
+
+    def prox(self, points, step):
+        return self.term.prox(points, self.factor * step)
+
+    def value_at(self, measure):
+        return self.factor * self.term.value_at(measure)
+
+    def variation_at(self, measure, points, names):
+        return self.factor * self.term.variation_at(measure, points, names)
+
+    def gradient_at(self, measure, points, names):
+        return self.factor * self.term.gradient_at(measure, points, names)
+
+    def __repr__(self):
+        return f"{self.factor:.17g} * {self.term!r}"
 
 
 def least_norm(slope, points, strength):

@@ -3,14 +3,12 @@
 *Linear* terms integrate a potential, ``∫ V dmu``; `Risk` composes a loss with the model output.
 """
 
-import copy
-
 import numpy as np
 
 from wgf import checks
 from wgf.functional import forms
 from wgf.functional.features import FeatureMap, central_differences
-from wgf.functional.functional import Term
+from wgf.functional.functional import Term, Weighted
 from wgf.functional.losses import Loss
 
 
@@ -135,7 +133,7 @@ class LinearTerm(Term):
         return self.slope(points, names)
 
 
-class _AxisTerm(LinearTerm):
+class _AxisTerm(Weighted, LinearTerm):
     """A linear term ``∫ sum_i V(theta_i) dmu`` over some axes; subclasses give `profile`."""
 
     def __init__(self, strength, axes):
@@ -144,11 +142,6 @@ class _AxisTerm(LinearTerm):
 
     def form(self):
         return forms.Separable(self, self.profile, self.mask)
-
-    def scaled(self, factor):
-        found = copy.copy(self)
-        found.strength = factor * self.strength
-        return found
 
     def check(self, names):
         checks.positions_of(f"{self.name} axes", self.axes or (), names)
@@ -203,7 +196,7 @@ class Ridge(_AxisTerm):
         return self.strength * points * self.mask(names)
 
 
-class Potential(LinearTerm):
+class Potential(Weighted, LinearTerm):
     """The user's own potential ``∫ V dmu``.
 
     Parameters
@@ -237,9 +230,6 @@ class Potential(LinearTerm):
 
     def _times(self, values):
         return values if self.strength == 1 else self.strength * values
-
-    def scaled(self, factor):
-        return Potential(self.function, self.given_gradient, factor * self.strength)
 
     def slope(self, points, names):
         """Return ``∇V(points)``, shape ``(k, d)``."""
