@@ -30,6 +30,7 @@ _ROOMS = {
         "flat_norm",
         "flat_distance",
     ),
+    "functional.activations": ("Activation",),
     "functional.features": ("Neurons", "Filter", "Features", "FeatureMap"),
     "functional.losses": ("Squared", "Logistic", "Loss"),
     "functional.functional": ("Functional", "Term"),

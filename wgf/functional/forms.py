@@ -4,6 +4,7 @@ A term says by `wgf.Term.form` which of these it is; a method says which of them
 functional bound to a mesh or to points interprets each of them in one place.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ class Form:
     """What all forms have: the term itself."""
 
     term: object
+
+    def scaled(self, term: object, factor: float) -> "Form":
+        """Return the form of `term`, which is this term times a number."""
+        return dataclasses.replace(self, term=term)
 
 
 class Composed(Form):
@@ -43,6 +48,12 @@ class Separable(Linear):
     mask: Callable[[tuple[str, ...]], np.ndarray]
     kink: float = 0.0
 
+    def scaled(self, term: object, factor: float) -> "Form":
+        def profile(values):
+            return factor * self.profile(values)
+
+        return Separable(term, profile, self.mask, factor * self.kink)
+
 
 class Given(Linear):
     """``∫ V dmu`` with ``V`` given at the points: `wgf.Potential`."""
@@ -59,6 +70,9 @@ class Diffusion(Local):
 
     strength: float
 
+    def scaled(self, term: object, factor: float) -> "Form":
+        return dataclasses.replace(self, term=term, strength=factor * self.strength)
+
 
 @dataclass(frozen=True, eq=False)
 class Power(Local):
@@ -66,6 +80,8 @@ class Power(Local):
 
     strength: float
     exponent: float
+
+    scaled = Diffusion.scaled
 
 
 class Pairwise(Form):

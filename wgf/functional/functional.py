@@ -1,13 +1,13 @@
 """The functional ``F(mu) = R(∫ phi dmu) + ∫ V dmu + …``: a sum of named terms."""
 
 import copy
-import dataclasses
 import numbers
 
 import numpy as np
 
 from wgf import checks
 from wgf.functional import forms
+from wgf.functional.kinks import Kinks
 from wgf.measures.base import Measure
 
 
@@ -128,7 +128,7 @@ class Functional:
     def gradient(self, measure, points=None):
         """Return ``∇F'(mu)`` at `points`, shape ``(k, d)``; the particle velocity is its negative.
 
-        At a kink of the l1 penalty this is the element of least norm.
+        At a kink this is the element of least norm.
         """
         names = self.axis_names(measure)
         where = self._points(measure, points, names)
@@ -137,16 +137,12 @@ class Functional:
         for term in self.terms:
             if term.smooth:
                 slope += term.gradient_at(measured, where, names)
-        return least_norm(slope, where, self.kink_strength(names))
+        return Kinks(self, names).slope(where, slope)
 
     def _points(self, measure, points, names):
         if points is None:
             return measure.points
         return checks.array("points", points, shape=(None, len(names)))
-
-    def kink_strength(self, names):
-        """Return the summed strength of the l1 penalties for every axis."""
-        return sum((term.kink(names) for term in self.terms), np.zeros(len(names)))
 
     def __repr__(self):
         return " + ".join(repr(term) for term in self.terms)
@@ -168,6 +164,8 @@ class Term(Functional):
     smooth : bool
         Whether the first variation is differentiable in the point. If not, `prox` moves points by
         the term alone, and `wgf.ForwardBackward` takes it.
+    sampled : bool
+        Whether `draw` gives the term over random samples, for `wgf.StochasticGradient`.
 
     Notes
     -----
@@ -177,6 +175,7 @@ class Term(Functional):
     name = "term"
     names = None
     smooth = True
+    sampled = False
 
     def __init__(self):
         """A term holds nothing but itself."""
@@ -194,6 +193,15 @@ class Term(Functional):
         ``V`` is the first variation of the term. The points themselves by default.
         """
         return points
+
+    @property
+    def proximal(self):
+        """Whether the term is not smooth and moves points by a `prox` of its own."""
+        return not self.smooth and type(self).prox is not Term.prox
+
+    def draw(self, generator, batch):
+        """Return a `Risk` over a random batch of samples whose mean over draws is this term."""
+        raise TypeError(f"{type(self).__name__} draws no samples, define draw(generator, batch)")
 
     def scaled(self, factor):
         """Return the term times a number; its name stays."""
@@ -244,7 +252,11 @@ class Scaled(Term):
         self.name, self.names, self.smooth = term.name, term.names, term.smooth
 
     def form(self):
-        return dataclasses.replace(self.term.form(), term=self)
+        return self.term.form().scaled(self, self.factor)
+
+    @property
+    def proximal(self):
+        return self.term.proximal
 
     def check(self, names):
         self.term.check(names)
@@ -275,12 +287,6 @@ class Scaled(Term):
 
     def __repr__(self):
         return f"{self.factor:.17g} * {self.term!r}"
-
-
-def least_norm(slope, points, strength):
-    """Return the least-norm element of ``slope + strength ∂|points|``, coordinate by coordinate."""
-    at_kink = np.sign(slope) * np.maximum(np.abs(slope) - strength, 0)
-    return np.where(points == 0, at_kink, slope + strength * np.sign(points))
 
 
 class _Named:

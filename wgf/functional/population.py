@@ -41,6 +41,7 @@ class PopulationRisk(Weighted):
     """
 
     name = "population"
+    sampled = True
 
     def form(self):
         return forms.General(self, ("particles",))

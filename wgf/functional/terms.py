@@ -29,6 +29,7 @@ class Risk(Term):
     """
 
     name = "risk"
+    sampled = True
 
     def __init__(self, features, loss, scale=1.0):
         self.features = checks.instance("risk features", features, FeatureMap)

@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 
 from wgf import checks
-from wgf.functional.features import ACTIVATIONS, Neurons
+from wgf.functional.features import Neurons
 from wgf.measures.density import Density
 from wgf.measures.particles import Particles
 
@@ -67,7 +67,7 @@ def gram(features, measure, layers="inner"):
             f"tangent measure: dimension {measure.points.shape[1]} does not fit the axes "
             f"({', '.join(features.names)}) of the features, give {width}"
         )
-    activation = ACTIVATIONS[features.activation]
+    activation = features.sigma
     inner, outer = np.zeros((features.size,) * 2), np.zeros((features.size,) * 2)
     step = max(16, BLOCK_ENTRIES // max(inputs.shape))
     for points, weights in measure.blocks():
