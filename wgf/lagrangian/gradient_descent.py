@@ -152,7 +152,8 @@ class _Stepper(ParticleStepper):
         control = Fixed(method.step, landing="merge")
         super().__init__(flow, start, world, control, products_with_signs)
         self.remedy = f"reached with the step {method.step:g}, take a shorter one"
-        self.origin = self.points.copy()
+        # a step changes the points in place
+        self.origin, self.points = self.points, self.points.copy()
         self.gradient = np.empty_like(self.points)
         # the first products of ReLU neurons, or None
         found = (p for p in self.empirical.products if isinstance(p, RectifiedProducts))
