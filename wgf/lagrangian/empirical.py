@@ -48,7 +48,7 @@ class EmpiricalFunctional:
         self.products = [products(risk.features) for risk in self.risks]
         kinds = {type(form) for _, _, form in self.terms}
         general = any(issubclass(kind, forms.General) for kind in kinds)
-        # pairs act between the particles of all ranks
+        # pairs act between the particles of all processes
         self.gathers = any(issubclass(kind, forms.Pairwise) for kind in kinds)
         block = max((each.together for each in self.products), default=0)
         self.partition = ParticlePartition(start.size, world, block, divided=not general)
@@ -138,7 +138,7 @@ class EmpiricalFunctional:
         return points if self.domain is None else self.domain.confine(points)
 
     def _seen(self, points):
-        """Return the particles as terms read them: those of all ranks if pairs act."""
+        """Return the particles as terms read them: all of them if pairs act."""
         weights = self.weights
         if self.gathers:
             points, weights = self.partition.whole(points), self.all_weights

@@ -28,7 +28,8 @@ class ForwardBackward(ParticleMethod):
 
     Notes
     -----
-    A term with a kink of its own acts by its `wgf.Term.prox`, after the soft threshold.
+    A term with a kink of its own acts by its `wgf.Term.prox`, after the soft threshold. Such a step
+    is implicit in the term and, unlike that of the l1 penalty, not its exact flow: of order 1.
     Source: Chizat & Bach 2018, section 2 (forward-backward step for non-smooth V).
     """
 

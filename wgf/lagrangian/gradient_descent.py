@@ -15,7 +15,7 @@ from wgf.measures.particles import Particles
 from wgf.stepping import Diagnosis, Fixed, Trial
 
 # blocks of 4 MiB at most: large enough for a product at full speed, enough of them to share among
-# threads and ranks
+# threads and processes
 BLOCK = 1 << 19, 16, 4096
 
 

@@ -70,8 +70,8 @@ class _Stepper(ParticleStepper):
         """Put the particles at `state`, reflected once at walls."""
         domain = self.empirical.domain
         if domain is not None:
-            for i, axis in enumerate(domain.axes):
-                if not axis.periodic:
-                    column = np.abs(state[:, i] - axis.lower) + axis.lower
-                    state[:, i] = axis.upper - np.abs(axis.upper - column)
+            walls = ~domain.periodic
+            lower, upper = domain.lower[walls], domain.upper[walls]
+            above = np.abs(state[:, walls] - lower) + lower
+            state[:, walls] = upper - np.abs(upper - above)
         super().place(state)
