@@ -22,6 +22,7 @@ from wgf.eulerian import KineticFiniteVolume as KineticFiniteVolume
 from wgf.flows import FisherRao as FisherRao
 from wgf.flows import GradientFlow as GradientFlow
 from wgf.flows import HeavyBall as HeavyBall
+from wgf.functional.activations import Activation as Activation
 from wgf.functional.energies import Entropy as Entropy
 from wgf.functional.energies import Interaction as Interaction
 from wgf.functional.energies import LocalEnergy as LocalEnergy
