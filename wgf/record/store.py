@@ -3,11 +3,13 @@
     RUN/snapshots/000000.h5 …   self-contained, each a point to resume from
     RUN/manifest.jsonl          a line a finished file: name, bytes, sha256, step, t, rows; the
                                 last line is that of run.h5, with the status of the run
-    RUN/run.h5                  derived: virtual datasets over the snapshots, rebuilt at will
+    RUN/run.h5                  derived: times, rows and outputs, and views of the measures in the
+                                snapshots; rebuilt at will
 
 A snapshot is built in memory, written to a temporary, synchronised and renamed, and only then
 listed in the manifest: what the manifest lists survives a crash. Reading needs the manifest and the
-snapshots only, and HDF5 sees a file only after its checksum was found right.
+snapshots only, and HDF5 sees a file only after its checksum was found right. An index that is what
+the closing line says saves reading the snapshots for what it holds itself.
 """
 
 import functools
@@ -19,13 +21,15 @@ import time
 import numpy as np
 
 from wgf import checks
-from wgf.measures.particles import Particles
 from wgf.record import directory, layout, polydata
 from wgf.record.provenance import provenance
-from wgf.record.solution import Solution
+from wgf.record.solution import Lazy, Record
 
 # of the time of a run, for rebuilding the index while it goes on
 INDEX_SHARE = 0.01
+# a run of so many bytes is checked as a whole when it is opened, which takes a few milliseconds:
+# damage shows early; of a larger run every snapshot is checked when it is read
+SMALL_RUN = 1 << 22
 UNCLOSED = "continue it by wgf resume or solve(..., resume=True)"
 
 
@@ -67,8 +71,8 @@ class Writer:
     ):
         self._lock = None
         self.path = _folder(path)
-        self.common = {"problem_json": json.dumps(problem or {})}
-        self._provenance = provenance()
+        self._told = {"problem": problem or {}, "provenance": provenance()}
+        self._told |= {"target": target, "abscissa": abscissa}
         self.note(notes)
         if resume:
             directory.require_run(self.path)
@@ -87,13 +91,17 @@ class Writer:
         except BaseException:
             self.release()
             raise
-        self.target, self.abscissa = target, abscissa
         self._started = _now()
         self._indexing = 0.0
 
-    def note(self, notes=None):
+    @functools.cached_property
+    def record(self) -> Record:
+        """What the listed snapshots hold beside the measures."""
+        return _record(self.path, self.entries, self._closing)
+
+    def note(self, notes: dict | None = None):
         """Tell more of the run beside its provenance, as JSON holds it."""
-        self.common["provenance_json"] = json.dumps(self._provenance | (notes or {}))
+        self._told["provenance"] |= notes or {}
 
     def release(self):
         """Give the lock back and leave everything as it is."""
@@ -133,7 +141,10 @@ class Writer:
             Arrays, numbers and strings that a continuation needs.
         """
         name = directory.snapshot_name(len(self.entries))
-        parts = step, time, measure, output, rows, restart, self.target, self.abscissa, self.common
+        told, record = self._told, self.record
+        texts = {f"{key}_json": json.dumps(told[key]) for key in ("problem", "provenance")}
+        data = told["target"], told["abscissa"], texts
+        parts = step, time, measure, output, rows, restart, *data
         if hasattr(measure, "stream"):
             # a density that arrives from other ranks never is in memory as a whole
             content = functools.partial(layout.write_snapshot, parts)
@@ -148,13 +159,15 @@ class Writer:
         entry = directory.line_of(name, found, step, time, count)
         directory.append_line(self.path, entry)
         self.entries.append(entry)
+        record.append(time, None, output, rows)
+        vars(record).update(told)
         if self._indexing < INDEX_SHARE * (_now() - self._started):
             self.index("running")
 
     def index(self, status):
         """Rebuild ``run.h5`` and return its line for the manifest."""
         begin = _now()
-        line = build_index(self.path, self.entries, status)
+        line = build_index(self.record, self.path, self.entries, status)
         self._indexing += _now() - begin
         return line
 
@@ -179,7 +192,7 @@ class Writer:
         self.close("failed" if kind else "done")
 
 
-class Run:
+class Run(Record):
     """A stored run; reads like `Solution`. Build one with `open_run`.
 
     Attributes
@@ -188,41 +201,32 @@ class Run:
     times, outputs, diagnostics, problem, target, abscissa, status
         As in `Solution`.
     snapshots : sequence
-        Read from disk one at a time.
+        Read from disk one at a time, each checked against its checksum.
     provenance : dict
         Command line, versions, host, start time; how the feature matrices of a mesh are kept.
     """
 
-    def __init__(self, path):
-        self.path = _folder(path)
-        self.functional = None
-        directory.require_run(self.path)
+    def __init__(self, path: str | os.PathLike):
+        path = _folder(path)
+        directory.require_run(path)
         # the folder is listed first: a run that is being written only adds to the manifest after
-        present = directory.snapshot_files(self.path)
-        self.entries, closing = directory.read_manifest(self.path)
+        present = directory.snapshot_files(path)
+        entries, closing = directory.read_manifest(path)
+        directory.refuse_unlisted(path, entries, present)
+        if not entries:
+            raise checks.InputError(f"{path}: the run has no snapshot yet, wait or run again")
+        small = sum(entry["bytes"] for entry in entries) <= SMALL_RUN
+        for entry in entries:
+            trouble = directory.check(path, entry)[0] if small else directory.glance(path, entry)
+            _refuse(path, entry, trouble)
+        super().__init__()
+        vars(self).update(vars(_record(path, entries, closing)))
+        self.path, self.entries = path, entries
         self.status = closing["status"] if closing else "running"
-        directory.refuse_unlisted(self.path, self.entries, present)
-        if not self.entries:
-            raise checks.InputError(f"{self.path}: the run has no snapshot yet, wait or run again")
-        self.snapshots = _Snapshots(self)
-        read = [_common(self.path, entry, self.checked(entry)) for entry in self.entries]
-        self.times = np.array([part["time"] for part in read])
-        self.problem, self.provenance = read[-1]["problem"], read[-1]["provenance"]
-        self.target, self.abscissa = read[-1]["target"], read[-1]["abscissa"]
-        outputs = [part["output"] for part in read]
-        self.outputs = None if outputs[0] is None else np.array(outputs)
-        names = dict.fromkeys(name for part in read for name in part["rows"])
-        self.diagnostics = {
-            name: np.concatenate(
-                [
-                    part["rows"].get(name, np.full(entry["rows"], np.nan))
-                    for part, entry in zip(read, self.entries)
-                ]
-            )
-            for name in names
-        }
+        self.contents = Lazy(entries, self.checked)
+        self.snapshots = snapshots(path, entries)
 
-    def checked(self, entry):
+    def checked(self, entry: dict) -> bytes:
         """Return the bytes of a listed file after checking them against the manifest.
 
         Raises
@@ -230,42 +234,60 @@ class Run:
         InputError
             For a file that is missing or differs from what was written.
         """
-        trouble, content = directory.check(self.path, entry)
-        if trouble:
-            raise checks.InputError(f"{self.path / entry['name']}: {trouble}, {directory.REMEDY}")
-        return content
+        return _checked(self.path, entry)
 
-    def restart(self):
+    def restart(self) -> dict:
         """Return what the last snapshot holds for a continuation."""
         entry = self.entries[-1]
         return layout.read_restart(self.checked(entry), self.path / entry["name"])
 
-    final = Solution.final
-    at = Solution.at
-    __repr__ = Solution.__repr__
+
+def snapshots(path: pathlib.Path, entries: list[dict]) -> Lazy:
+    """Return the listed snapshots, each read and checked when it is asked for."""
+    return Lazy(
+        entries,
+        lambda entry: layout.read_measure(_checked(path, entry), path / entry["name"]),
+    )
 
 
-class _Snapshots:
-    """The snapshots of a run, each read when it is asked for."""
-
-    def __init__(self, run):
-        self._run = run
-
-    def __len__(self):
-        return len(self._run.entries)
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        entry = self._run.entries[index]
-        return layout.read_measure(self._run.checked(entry), self._run.path / entry["name"])
+def _checked(path, entry):
+    trouble, content = directory.check(path, entry)
+    _refuse(path, entry, trouble)
+    return content
 
 
-def _common(path, entry, content):
+def _refuse(path, entry, trouble):
+    if trouble:
+        raise checks.InputError(f"{path / entry['name']}: {trouble}, {directory.REMEDY}")
+
+
+def _record(path, entries, closing):
+    """Return what the listed snapshots hold beside the measures.
+
+    The index has it, too, and is read instead where it is what the closing line says; an index of
+    an older version holds views alone.
+    """
+    if closing:
+        trouble, content = directory.check(path, closing)
+        found = None if trouble else layout.read_record(content, path / directory.INDEX)
+        if found is not None and _fits(found, entries):
+            return found
+    return _of_parts([_part(path, entry, _checked(path, entry)) for entry in entries])
+
+
+def _of_parts(parts):
+    """Return the record of consecutive snapshots; the last one tells the problem and the data."""
+    found = Record()
+    found.extend(*parts)
+    for name in ("problem", "provenance", "target", "abscissa") if parts else ():
+        setattr(found, name, getattr(parts[-1], name))
+    return found
+
+
+def _part(path, entry, content):
     """Read all but the measure of a snapshot; refuse one that its manifest line does not tell."""
-    part = layout.read_common(content, path / entry["name"])
-    last = part["steps"][-1] if entry["rows"] else entry["step"]
-    if (part["time"], len(part["steps"]), last) != (entry["t"], entry["rows"], entry["step"]):
+    part = layout.read_record(content, path / entry["name"])
+    if not _fits(part, [entry]):
         raise checks.InputError(
             f"{path / directory.MANIFEST}: the line of {entry['name']} differs from the file, "
             f"{directory.REMEDY}"
@@ -273,8 +295,19 @@ def _common(path, entry, content):
     return part
 
 
-def open_run(path):
+def _fits(record, entries):
+    """Return whether times and steps are those of the lines of the manifest."""
+    times = [entry["t"] for entry in entries]
+    steps = directory.steps_of(entries)
+    return np.array_equal(record.times, times) and np.array_equal(record.steps, steps)
+
+
+def open_run(path: str | os.PathLike) -> Run:
     """Open a stored run, also one that is still being written.
+
+    Times, outputs and diagnostics of a run that was closed are read from its index, else from the
+    snapshots. Every snapshot is checked against its checksum when it is read, those of a small
+    run at once.
 
     Raises
     ------
@@ -307,27 +340,27 @@ def verify(run):
         directory.refuse_unlisted(path, entries, present)
     except checks.InputError as error:
         return [(directory.MANIFEST, str(error).partition(": ")[2])]
-    bad = _damaged(path, entries)
-    return bad or _renew_index(path, entries, closing)
+    bad, parts = _damaged(path, entries)
+    return bad or _renew_index(path, entries, closing, parts)
 
 
 def _damaged(path, entries):
-    """Return what is wrong with the snapshots, by name."""
-    bad = []
+    """Return what is wrong with the snapshots, by name, and what is in those that are right."""
+    bad, parts = [], []
     for entry in entries:
         trouble, content = directory.check(path, entry)
         if trouble:
             bad.append((entry["name"], f"{trouble}, {directory.REMEDY}"))
             continue
         try:
-            _common(path, entry, content)
+            parts.append(_part(path, entry, content))
         except checks.InputError as error:
             name, _, text = str(error).partition(": ")
             bad.append((os.path.relpath(name, path), text))
-    return bad
+    return bad, parts
 
 
-def _renew_index(path, entries, closing):
+def _renew_index(path, entries, closing, parts):
     """Rebuild the index where it may be written; return what is wrong with it or the manifest."""
     trouble = None
     if closing and (path / directory.INDEX).exists():
@@ -346,7 +379,8 @@ def _renew_index(path, entries, closing):
             if directory.read_manifest(path) != (entries, closing):
                 return []
             if entries:
-                line = build_index(path, entries, closing["status"] if closing else "running")
+                status = closing["status"] if closing else "running"
+                line = build_index(_of_parts(parts), path, entries, status)
                 done = "it was rebuilt from the snapshots, go on"
             if closing:
                 directory.write_manifest(path, [*entries, line])
@@ -359,9 +393,10 @@ def _renew_index(path, entries, closing):
     return []
 
 
-def build_index(path, entries, status):
-    """Write ``run.h5``, virtual datasets over all snapshots, and return its manifest line."""
-    image = layout.index_image(path, entries, status)
+def build_index(record, path, entries, status):
+    """Write ``run.h5``, the record and views of all snapshots, and return its manifest line."""
+    record.status = status
+    image = layout.index_image(record, path, entries)
     found = directory.replace(path / directory.INDEX, image)
     last, rows = entries[-1], sum(entry["rows"] for entry in entries)
     return directory.line_of(directory.INDEX, found, last["step"], last["t"], rows, status=status)
@@ -388,24 +423,11 @@ def pack(run, destination):
     if os.path.lexists(destination):
         raise checks.InputError(f"{destination}: exists already, choose another path")
     run = run if isinstance(run, Run) else Run(run)
-    if destination.suffix == ".vtkhdf" and isinstance(run.snapshots[0], Particles):
-        directory.replace(destination, polydata.image(run))
-        return
-    rows = [entry["rows"] for entry in run.entries]
-    directory.replace(destination, layout.packed_image(_Contents(run), rows, run.status))
-
-
-class _Contents:
-    """The checked bytes of every snapshot, one at a time."""
-
-    def __init__(self, run):
-        self._run = run
-
-    def __len__(self):
-        return len(self._run.entries)
-
-    def __getitem__(self, number):
-        return self._run.checked(self._run.entries[number])
+    if destination.suffix == ".vtkhdf" and run.snapshots[0].kind == "particles":
+        image = polydata.image(run)
+    else:
+        image = layout.packed_image(run, run.contents, run.entries, run.restart())
+    directory.replace(destination, image)
 
 
 def changed_versions(path):
@@ -417,7 +439,7 @@ def changed_versions(path):
     trouble, content = directory.check(path, entries[-1])
     if trouble:
         return []
-    before, now = _common(path, entries[-1], content)["provenance"], provenance()
+    before, now = _part(path, entries[-1], content).provenance, provenance()
     return [
         f"{name} was {before[name]}, now it is {now[name]}"
         for name in ("wgf", "python", "numpy", "scipy", "numba", "h5py", "platform")
@@ -426,7 +448,15 @@ def changed_versions(path):
 
 
 def summary(run):
-    """Return a text for people: what was run, how far, how large, how it stands."""
+    """Return a text for people: what was run, how far, how large, how it stands.
+
+    Raises
+    ------
+    InputError
+        For a snapshot that differs from what was written.
+    """
+    for entry in run.entries:
+        run.checked(entry)
     size = sum(entry["bytes"] for entry in run.entries)
     lines = [
         f"{run.path}: {run.snapshots[0]!r}",
