@@ -49,6 +49,11 @@ class Comparison:
         }
         hidden = () if self.unbalanced else ("mass_a", "mass_b")
         self.table = named.Table(map(self._row, found.times), heads, hidden, "{:.2e}")
+        # a figure has room for one distance
+        for column, (distance, k) in self._shown.items():
+            if distance is next(iter(self._shown.values()))[0] and column in self.table:
+                self.table.curves[column] = "" if k is None else f"along {self.names[k]}"
+                self.table.ylabel = distance.ylabel or distance.head()
 
     def _row(self, time):
         a, b = State(self.a, time), State(self.b, time)

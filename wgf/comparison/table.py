@@ -26,6 +26,13 @@ class Table(Mapping):
         Columns that are not printed.
     form : str
         Format of numbers whose columns have none of their own.
+
+    Attributes
+    ----------
+    curves : dict
+        Labels of the columns that a figure draws over time.
+    ylabel : str
+        What these columns hold.
     """
 
     def __init__(
@@ -39,6 +46,8 @@ class Table(Mapping):
         names = dict.fromkeys(name for row in rows for name in row)
         self._columns = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
         self.heads, self.hidden, self.form = dict(heads or {}), frozenset(hidden), form
+        self.curves: dict[str, str] = {}
+        self.ylabel = ""
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._columns[name]

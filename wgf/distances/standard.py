@@ -52,6 +52,8 @@ class Distance:
     title : str or None, optional
         Title of its panel in the figure of a study, by default the label; ``{axis}`` stands for
         the axis, and None leaves the panel out.
+    ylabel : str, optional
+        What its curves over time show, in the figure of a comparison; by default the label.
     meaning : str, optional
         What it measures, for the line below a table.
     unit : str, optional
@@ -69,6 +71,7 @@ class Distance:
     rate: float | Callable[[int], float] = -0.5
     label: str = ""
     title: str | None = ""
+    ylabel: str = ""
     meaning: str = ""
     unit: str = ""
 
@@ -201,6 +204,7 @@ MARGINAL_W1, MARGINAL_W2 = (
         per_axis=True,
         label=name.upper(),
         title=None,
+        ylabel=f"{name.upper()} of the marginals (axis units)",
         meaning="of the marginals",
         unit="in units of the axis",
     )
@@ -228,6 +232,7 @@ FLAT = Distance(
     per_axis=True,
     applies=lambda first, second, axis: axis > 0 or not is_signed(first),
     title="flat norm along {axis}",
+    ylabel="flat norm of the difference",
     meaning="norm of the difference along an axis, a tenth of which is the reach",
 )
 # measures of different mass are not normalised and transported but compared by the flat norm
