@@ -58,6 +58,7 @@ _ROOMS = {
     "record.store": ("open_run",),
     "driver": ("solve",),
     "distances.transport": ("wasserstein",),
+    "distances.standard": ("Distance",),
     "distances.discrepancy": ("energy_distance", "mmd", "sliced_wasserstein", "sobolev_norm"),
     "theory.duality": ("certificate", "certified", "gap_estimate", "Certificate"),
     "comparison": ("compare", "Comparison"),

@@ -283,7 +283,7 @@ def _open(path):
 
 
 def _compare(chosen):
-    from wgf.comparison.pair import Comparison, compare, sentence
+    from wgf.comparison import Comparison, compare
 
     if chosen.data:
         from wgf.record import tables
@@ -296,7 +296,7 @@ def _compare(chosen):
     comparison = compare(*map(_open, _pair(chosen.runs)))
     print(comparison)
     if isinstance(comparison, Comparison):
-        ending = sentence(comparison.at_end(), comparison.table["t"][-1])
+        ending = comparison.sentence()
         print(ending, end="\n" if ending else "")
     if chosen.data:
         comparison.save(chosen.data)

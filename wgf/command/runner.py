@@ -436,7 +436,7 @@ def _conclude(system, solutions, paths, figure):
     """Print report, comparison or summary, and the path of the figure, in this order."""
     texts = [] if system.report is None else [str(system.report(solutions))]
     if len(solutions) > 1:
-        from wgf.comparison.pair import compare
+        from wgf.comparison import compare
 
         subject = compare(solutions["mesh"], solutions["particles"])
         texts.append(str(subject))

@@ -64,25 +64,16 @@ def budget(ax, solution):
 
 
 def distances(ax, table):
-    """Draw the distances of the marginals in a comparison's table."""
+    """Draw the curves of a comparison's table: a distance over time."""
     from types import SimpleNamespace
 
-    flat = any(name.startswith("flat_") for name in table)
-    shown = [name for name in table if name.startswith("flat_" if flat else "w1_")]
-    for name, colour in zip(shown, COLOURS):
-        positive = table[name] > 0
-        ax.plot(
-            table["t"][positive],
-            table[name][positive],
-            "o-",
-            ms=3,
-            color=colour,
-            label=f"along {name.split('_', 1)[1]}",
-        )
+    for (name, label), colour in zip(table.curves.items(), COLOURS):
+        kept = table[name] > 0
+        ax.plot(table["t"][kept], table[name][kept], "o-", ms=3, color=colour, label=label)
     time_axis(ax, SimpleNamespace(times=table["t"]))
-    if any((table[name] > 0).any() for name in shown):
+    if any((table[name] > 0).any() for name in table.curves):
         ax.set_yscale("log")
-    ax.set_ylabel("flat norm of the difference" if flat else "W1 of the marginals (axis units)")
+    ax.set_ylabel(table.ylabel)
     legend_above(ax)
 
 

@@ -189,15 +189,6 @@ def _ends(measure):
     return [measure.points.min()], [measure.points.max()]
 
 
-TITLES = {
-    "objective_gap": "objective, relative gap",
-    "output_rms": "model output, rms",
-    "w1": "W1 of the measures",
-    "mmd": "maximum mean discrepancy",
-    "energy": "energy distance",
-}
-
-
 def study(found, path=None):
     """Draw a convergence study: a row a kind of run, a panel a distance; see `wgf.compare`.
 
@@ -212,15 +203,13 @@ def study(found, path=None):
     """
     kinds = list(dict.fromkeys(fit["kind"] for fit in found.fits))
     kinds = kinds or sorted(set(found.table["kind"]))
-    titles = TITLES | {n: f"flat norm along {n[5:]}" for n in found.quantities if n[:5] == "flat_"}
-    shown = [name for name in found.quantities if name in titles]
-    size = (2.9 * len(shown) + 0.4, 2.9 * len(kinds) + 0.3)
+    size = (2.9 * len(found.titles) + 0.4, 2.9 * len(kinds) + 0.3)
     with drawing(size, path) as figure:
-        grid = figure.subplots(len(kinds), len(shown), squeeze=False)
+        grid = figure.subplots(len(kinds), len(found.titles), squeeze=False)
         for row, which in zip(grid, kinds):
-            for ax, name in zip(row, shown):
+            for ax, (name, title) in zip(row, found.titles.items()):
                 _sweep_panel(ax, found, which, name)
-                ax.set_title(titles[name])
+                ax.set_title(title)
         figure.suptitle(f"distance from {found.reference} at t = {found.time:.4g}", fontsize=10)
     return figure
 

@@ -1,0 +1,106 @@
+"""What a comparison of two runs and a study of several have in common: axes, times, gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wgf import checks
+from wgf.distances import standard
+from wgf.measures.base import Measure
+from wgf.measures.signed import is_unbalanced
+from wgf.record.solution import in_phase_space
+
+
+class Runs:
+    """Runs along the same axes, and the distances by which they are compared.
+
+    Attributes
+    ----------
+    runs : list
+        With velocities in phase space.
+    names : tuple of str
+        Names of the axes.
+    times : list of float
+        Times that all runs share.
+    unbalanced : bool
+        Whether one of them creates or destroys mass.
+    placed : dict
+        Distances and the numbers of their axes by column, see `wgf.distances.standard.columns`.
+    """
+
+    def __init__(self, runs, distances, default):
+        self.runs = [in_phase_space(run) for run in runs]
+        self.names = axes_of(self.runs)
+        self.times = common_times(self.runs)
+        self.unbalanced = any(map(is_unbalanced, self.runs))
+        if distances is None:
+            distances = standard.UNBALANCED if self.unbalanced else default
+        self.placed = standard.columns(distances, self.names)
+
+    def words(self, word) -> dict[str, str]:
+        """Return ``word(distance, axis)``, a head or a title, by column."""
+        return {
+            column: word(distance, "" if k is None else self.names[k])
+            for column, (distance, k) in self.placed.items()
+        }
+
+
+class State:
+    """A run at one of its times: measure, objective and model output."""
+
+    def __init__(self, run, time: float):
+        index = int(np.argmin(np.abs(np.asarray(run.times) - time)))
+        row = int(np.argmin(np.abs(run.diagnostics["t"] - time)))
+        self.measure: Measure = run.snapshots[index]
+        self.objective = float(run.diagnostics["objective"][row])
+        self.output = None if run.outputs is None else run.outputs[index]
+
+
+def joined(row: dict, found: dict) -> dict:
+    """Return a row with the distances found, whose names must be new."""
+    for name in found:
+        if name in row:
+            raise checks.InputError(
+                f"compare distances: {name} is a column already, rename the distance"
+            )
+    return row | found
+
+
+def objective_gap(first: State, second: State) -> float:
+    """Return the relative difference of the objectives."""
+    a, b = first.objective, second.objective
+    return abs(a - b) / max(abs(a), abs(b), 1e-300)
+
+
+def output_gap(first: State, second: State) -> dict[str, float]:
+    """Return the root mean square of the difference of the outputs, if both have one."""
+    if first.output is None or second.output is None:
+        return {}
+    return {"output_rms": float(np.sqrt(np.mean((first.output - second.output) ** 2)))}
+
+
+def axes_of(runs) -> tuple[str, ...]:
+    """Return the axis names that all runs share."""
+    names = [run.snapshots[0].axis_names(run.problem.get("axes")) for run in runs]
+    for other in names[1:]:
+        if other != names[0]:
+            raise checks.InputError(
+                f"compare: the axes ({', '.join(names[0])}) and ({', '.join(other)}) differ, "
+                "compare runs of the same problem, with momentum and without by "
+                "wgf.projected(run, wgf.positions)"
+            )
+    return names[0]
+
+
+def common_times(runs) -> list[float]:
+    """Return the times of the first run that all others share."""
+    times = np.asarray(runs[0].times)
+    for run in runs[1:]:
+        near = np.isclose(times[:, None], run.times, rtol=1e-9, atol=1e-12).any(axis=1)
+        if not near.any():
+            raise checks.InputError(
+                f"compare: no common time, the first run ends at t={times[-1]:g} and the second at "
+                f"t={run.times[-1]:g}, run both with the same output times"
+            )
+        times = times[near]
+    return times.tolist()
