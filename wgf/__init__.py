@@ -56,7 +56,7 @@ _ROOMS = {
     ),
     "record.solution": ("Solution", "projected"),
     "record.store": ("open_run",),
-    "driver": ("solve",),
+    "driver": ("iterate", "solve"),
     "distances.transport": ("wasserstein",),
     "distances.standard": ("Distance",),
     "distances.discrepancy": ("energy_distance", "mmd", "sliced_wasserstein", "sobolev_norm"),

@@ -14,6 +14,7 @@ from wgf.distances.discrepancy import mmd as mmd
 from wgf.distances.discrepancy import sliced_wasserstein as sliced_wasserstein
 from wgf.distances.discrepancy import sobolev_norm as sobolev_norm
 from wgf.distances.transport import wasserstein as wasserstein
+from wgf.driver import iterate as iterate
 from wgf.driver import solve as solve
 from wgf.eulerian import FiniteVolume as FiniteVolume
 from wgf.eulerian import GrowthSplitting as GrowthSplitting
