@@ -11,7 +11,6 @@ from strategies import densities, meshes
 
 import wgf
 from wgf.record import layout, schema, store
-from wgf.record.solution import Record
 
 NAMES = st.sampled_from(["t", "dt", "mass", "gap", "wall x", "time", "restart"])
 
@@ -71,7 +70,7 @@ def equal(a, b):
 def test_any_run_reads_as_it_was_written(tmp_path_factory, run):
     measures, outputs, columns, target, abscissa = run
     path = tmp_path_factory.mktemp("any") / "run"
-    wanted = Record({"flow": "f"}, target, abscissa)
+    wanted = wgf.Solution({"flow": "f"}, target, abscissa)
     step = -1
     with store.Writer(path, {"flow": "f"}, target, abscissa) as writer:
         for k, measure in enumerate(measures):

@@ -64,8 +64,9 @@ class Run(Record):
         return layout.read_restart(self.checked(entry), self.path / entry["name"])
 
 
-def snapshots(path: pathlib.Path, entries: list[dict]) -> Lazy:
+def snapshots(path: str | os.PathLike, entries: list[dict]) -> Lazy:
     """Return the listed snapshots, each read and checked when it is asked for."""
+    path = pathlib.Path(path)
     return Lazy(
         entries,
         lambda entry: layout.read_measure(_checked(path, entry), path / entry["name"]),

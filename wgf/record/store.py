@@ -156,7 +156,7 @@ class Writer:
         entry = directory.line_of(name, found, step, time, count)
         directory.append_line(self.path, entry)
         self.entries.append(entry)
-        record.append(time, None, output, rows)
+        record.extend(Record.of_one(time, output, rows))
         vars(record).update(told)
         if self._indexing < INDEX_SHARE * (_now() - self._started):
             self.index("running")
@@ -175,7 +175,7 @@ class Writer:
         try:
             if self.entries:
                 directory.write_manifest(self.path, [*self.entries, self.index(status)])
-        except (OSError, MemoryError):
+        except (OSError, MemoryError, checks.InputError):
             # what failed first is what the user must see
             if status != "failed":
                 raise
