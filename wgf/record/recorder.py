@@ -8,8 +8,9 @@ import numpy as np
 from wgf import checks
 from wgf.measures.base import Measure
 from wgf.record import identity, provenance
+from wgf.record.run import open_run, snapshots
 from wgf.record.solution import Solution
-from wgf.record.store import Writer, open_run, snapshots
+from wgf.record.store import Writer
 
 # under which the identity of a problem is kept beside the state of a method
 IDENTITY = "identity"

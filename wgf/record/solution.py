@@ -50,18 +50,16 @@ class Record:
         self.status = "running"
         vars(self).update(held)
 
-    def append(self, time: float, measure: Measure, output, rows: dict):
-        """Add a snapshot and the rows of diagnostics since the one before."""
-        self.snapshots.append(measure)
-        self.extend(
-            Record(
-                times=np.array([time], dtype=np.float64),
-                outputs=None if output is None else np.asarray(output)[None],
-                diagnostics={k: np.asarray(v, dtype=np.float64) for k, v in rows.items()},
-            )
+    @classmethod
+    def of_one(cls, time: float, output: np.ndarray | None, rows: dict) -> "Record":
+        """Return the record of one snapshot, without its measure, and of the rows before it."""
+        return cls(
+            times=np.array([time], dtype=np.float64),
+            outputs=None if output is None else np.asarray(output)[None],
+            diagnostics={k: np.asarray(v, dtype=np.float64) for k, v in rows.items()},
         )
 
-    def extend(self, *parts: "Record"):
+    def extend(self, *parts: "Record") -> None:
         """Add the times, outputs and rows of diagnostics of records that follow this one."""
         held = [self, *parts]
         outputs = [part.outputs for part in held if len(part.times)]
@@ -109,6 +107,11 @@ class Solution(Record):
     """The result of `wgf.solve`, in memory; `wgf.open_run` reads a stored run the same way."""
 
     __doc__ += Record.__doc__.partition("\n")[2]
+
+    def append(self, time: float, measure: Measure, output: np.ndarray | None, rows: dict) -> None:
+        """Add a snapshot and the rows of diagnostics since the one before."""
+        self.snapshots.append(measure)
+        self.extend(Record.of_one(time, output, rows))
 
 
 class View(Record):

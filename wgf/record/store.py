@@ -18,18 +18,15 @@ import os
 import pathlib
 import time
 
-import numpy as np
-
 from wgf import checks
 from wgf.record import directory, layout, polydata
 from wgf.record.provenance import provenance
-from wgf.record.solution import Lazy, Record
+from wgf.record.run import Run, folder, joined, read_part, read_record
+from wgf.record.run import open_run as open_run
+from wgf.record.solution import Record
 
 # of the time of a run, for rebuilding the index while it goes on
 INDEX_SHARE = 0.01
-# a run of so many bytes is checked as a whole when it is opened, which takes a few milliseconds:
-# damage shows early; of a larger run every snapshot is checked when it is read
-SMALL_RUN = 1 << 22
 UNCLOSED = "continue it by wgf resume or solve(..., resume=True)"
 
 
@@ -70,7 +67,7 @@ class Writer:
         notes=None,
     ):
         self._lock = None
-        self.path = _folder(path)
+        self.path = folder(path)
         self._told = {"problem": problem or {}, "provenance": provenance()}
         self._told |= {"target": target, "abscissa": abscissa}
         self.note(notes)
@@ -97,7 +94,7 @@ class Writer:
     @functools.cached_property
     def record(self) -> Record:
         """What the listed snapshots hold beside the measures."""
-        return _record(self.path, self.entries, self._closing)
+        return read_record(self.path, self.entries, self._closing)
 
     def note(self, notes: dict | None = None):
         """Tell more of the run beside its provenance, as JSON holds it."""
@@ -159,7 +156,7 @@ class Writer:
         entry = directory.line_of(name, found, step, time, count)
         directory.append_line(self.path, entry)
         self.entries.append(entry)
-        record.append(time, None, output, rows)
+        record.extend(Record.of_one(time, output, rows))
         vars(record).update(told)
         if self._indexing < INDEX_SHARE * (_now() - self._started):
             self.index("running")
@@ -178,7 +175,7 @@ class Writer:
         try:
             if self.entries:
                 directory.write_manifest(self.path, [*self.entries, self.index(status)])
-        except (OSError, MemoryError):
+        except (OSError, MemoryError, checks.InputError):
             # what failed first is what the user must see
             if status != "failed":
                 raise
@@ -190,131 +187,6 @@ class Writer:
 
     def __exit__(self, kind, error, trace):
         self.close("failed" if kind else "done")
-
-
-class Run(Record):
-    """A stored run; reads like `Solution`. Build one with `open_run`.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-    times, outputs, diagnostics, problem, target, abscissa, status
-        As in `Solution`.
-    snapshots : sequence
-        Read from disk one at a time, each checked against its checksum.
-    provenance : dict
-        Command line, versions, host, start time; how the feature matrices of a mesh are kept.
-    """
-
-    def __init__(self, path: str | os.PathLike):
-        path = _folder(path)
-        directory.require_run(path)
-        # the folder is listed first: a run that is being written only adds to the manifest after
-        present = directory.snapshot_files(path)
-        entries, closing = directory.read_manifest(path)
-        directory.refuse_unlisted(path, entries, present)
-        if not entries:
-            raise checks.InputError(f"{path}: the run has no snapshot yet, wait or run again")
-        small = sum(entry["bytes"] for entry in entries) <= SMALL_RUN
-        for entry in entries:
-            trouble = directory.check(path, entry)[0] if small else directory.glance(path, entry)
-            _refuse(path, entry, trouble)
-        super().__init__()
-        vars(self).update(vars(_record(path, entries, closing)))
-        self.path, self.entries = path, entries
-        self.status = closing["status"] if closing else "running"
-        self.contents = Lazy(entries, self.checked)
-        self.snapshots = snapshots(path, entries)
-
-    def checked(self, entry: dict) -> bytes:
-        """Return the bytes of a listed file after checking them against the manifest.
-
-        Raises
-        ------
-        InputError
-            For a file that is missing or differs from what was written.
-        """
-        return _checked(self.path, entry)
-
-    def restart(self) -> dict:
-        """Return what the last snapshot holds for a continuation."""
-        entry = self.entries[-1]
-        return layout.read_restart(self.checked(entry), self.path / entry["name"])
-
-
-def snapshots(path: pathlib.Path, entries: list[dict]) -> Lazy:
-    """Return the listed snapshots, each read and checked when it is asked for."""
-    return Lazy(
-        entries,
-        lambda entry: layout.read_measure(_checked(path, entry), path / entry["name"]),
-    )
-
-
-def _checked(path, entry):
-    trouble, content = directory.check(path, entry)
-    _refuse(path, entry, trouble)
-    return content
-
-
-def _refuse(path, entry, trouble):
-    if trouble:
-        raise checks.InputError(f"{path / entry['name']}: {trouble}, {directory.REMEDY}")
-
-
-def _record(path, entries, closing):
-    """Return what the listed snapshots hold beside the measures.
-
-    The index has it, too, and is read instead where it is what the closing line says; an index of
-    an older version holds views alone.
-    """
-    if closing:
-        trouble, content = directory.check(path, closing)
-        found = None if trouble else layout.read_record(content, path / directory.INDEX)
-        if found is not None and _fits(found, entries):
-            return found
-    return _of_parts([_part(path, entry, _checked(path, entry)) for entry in entries])
-
-
-def _of_parts(parts):
-    """Return the record of consecutive snapshots; the last one tells the problem and the data."""
-    found = Record()
-    found.extend(*parts)
-    for name in ("problem", "provenance", "target", "abscissa") if parts else ():
-        setattr(found, name, getattr(parts[-1], name))
-    return found
-
-
-def _part(path, entry, content):
-    """Read all but the measure of a snapshot; refuse one that its manifest line does not tell."""
-    part = layout.read_record(content, path / entry["name"])
-    if not _fits(part, [entry]):
-        raise checks.InputError(
-            f"{path / directory.MANIFEST}: the line of {entry['name']} differs from the file, "
-            f"{directory.REMEDY}"
-        )
-    return part
-
-
-def _fits(record, entries):
-    """Return whether times and steps are those of the lines of the manifest."""
-    times = [entry["t"] for entry in entries]
-    steps = directory.steps_of(entries)
-    return np.array_equal(record.times, times) and np.array_equal(record.steps, steps)
-
-
-def open_run(path: str | os.PathLike) -> Run:
-    """Open a stored run, also one that is still being written.
-
-    Times, outputs and diagnostics of a run that was closed are read from its index, else from the
-    snapshots. Every snapshot is checked against its checksum when it is read, those of a small
-    run at once.
-
-    Raises
-    ------
-    InputError
-        If `path` is no run, and for files that differ from what was written.
-    """
-    return Run(path)
 
 
 def verify(run):
@@ -332,7 +204,7 @@ def verify(run):
         Files that are not what was written; what is wrong with each and what to do. The manifest
         of a run that was not closed, and to which no process writes, is one of them.
     """
-    path = _folder(run)
+    path = folder(run)
     directory.require_run(path)
     present = directory.snapshot_files(path)
     try:
@@ -353,7 +225,7 @@ def _damaged(path, entries):
             bad.append((entry["name"], f"{trouble}, {directory.REMEDY}"))
             continue
         try:
-            parts.append(_part(path, entry, content))
+            parts.append(read_part(path, entry, content))
         except checks.InputError as error:
             name, _, text = str(error).partition(": ")
             bad.append((os.path.relpath(name, path), text))
@@ -380,7 +252,7 @@ def _renew_index(path, entries, closing, parts):
                 return []
             if entries:
                 status = closing["status"] if closing else "running"
-                line = build_index(_of_parts(parts), path, entries, status)
+                line = build_index(joined(parts), path, entries, status)
                 done = "it was rebuilt from the snapshots, go on"
             if closing:
                 directory.write_manifest(path, [*entries, line])
@@ -432,14 +304,14 @@ def pack(run, destination):
 
 def changed_versions(path):
     """Return what differs between the last snapshot's versions and the present ones, as texts."""
-    path = _folder(path)
+    path = folder(path)
     entries, _closing = directory.read_manifest(path)
     if not entries:
         return []
     trouble, content = directory.check(path, entries[-1])
     if trouble:
         return []
-    before, now = _part(path, entries[-1], content).provenance, provenance()
+    before, now = read_part(path, entries[-1], content).provenance, provenance()
     return [
         f"{name} was {before[name]}, now it is {now[name]}"
         for name in ("wgf", "python", "numpy", "scipy", "numba", "h5py", "platform")
@@ -476,12 +348,3 @@ def summary(run):
 
 def _now():
     return time.perf_counter()
-
-
-def _folder(run):
-    """Return the directory of a run, given itself or its path."""
-    if isinstance(run, Run):
-        return run.path
-    if not isinstance(run, str | os.PathLike):
-        raise checks.InputTypeError(f"run: {run!r} is no path, give the directory of a run")
-    return pathlib.Path(run)
