@@ -10,6 +10,9 @@ from wgf.measures.base import Measure
 from wgf.measures.signed import is_unbalanced
 from wgf.record.solution import in_phase_space
 
+# masses that differ by less are equal up to round-off and the tails beyond a box
+SAME_MASS = 1e-6
+
 
 class Runs:
     """Runs along the same axes, and the distances by which they are compared.
@@ -24,6 +27,9 @@ class Runs:
         Times that all runs share.
     unbalanced : bool
         Whether one of them creates or destroys mass.
+    shared, partial : tuple of str
+        Parts of the objective that all runs report, and those that only some report: the entropy
+        of a density has no counterpart for particles.
     placed : dict
         Distances and the numbers of their axes by column, see `wgf.distances.standard.columns`.
     """
@@ -36,6 +42,13 @@ class Runs:
         if distances is None:
             distances = standard.UNBALANCED if self.unbalanced else default
         self.placed = standard.columns(distances, self.names)
+        parts = [
+            [name for name in run.problem.get("terms") or () if name in run.diagnostics]
+            for run in self.runs
+        ]
+        every = dict.fromkeys(name for names in parts if all(parts) for name in names)
+        self.shared = tuple(name for name in every if all(name in names for names in parts))
+        self.partial = tuple(name for name in every if name not in self.shared)
 
     def words(self, word) -> dict[str, str]:
         """Return ``word(distance, axis)``, a head or a title, by column."""
@@ -44,15 +57,52 @@ class Runs:
             for column, (distance, k) in self.placed.items()
         }
 
+    def states(self, time: float) -> list[State]:
+        """Return all runs at a time that they share."""
+        parts = self.shared if self.partial else ()
+        return [State(run, time, parts, self.partial) for run in self.runs]
+
+    def objective_gap(self, first: State, second: State) -> float:
+        """Return the relative difference of the objectives, NaN where they have no common part."""
+        if self.partial and not self.shared:
+            return np.nan
+        a, b = first.objective, second.objective
+        return abs(a - b) / max(abs(a), abs(b), 1e-300)
+
+    def notes(self, states, labels) -> list[str]:
+        """Return in words what differs beside the measures: functionals, flows, masses."""
+        found = []
+        if self.partial and not self.shared:
+            found.append("F: the runs have no part in common, so that their values do not compare")
+        elif self.partial:
+            found.append(
+                f"F: sum of the parts that all runs have ({', '.join(self.shared)}), without "
+                f"{', '.join(self.partial)}"
+            )
+        flows = [run.problem.get("flow") for run in self.runs]
+        if len(set(flows)) > 1:
+            told = dict(zip(reversed(flows), reversed(labels)))
+            lines = [f"  {label}: {flow}" for flow, label in reversed(told.items())]
+            found.append("\n".join(["the flows differ:", *lines]))
+        masses = [state.measure.mass for state in states]
+        if not self.unbalanced and max(masses) - min(masses) > SAME_MASS * max(masses):
+            found.append(
+                f"the masses differ ({min(masses):.6g} to {max(masses):.6g}): distances are those "
+                "of the measures normalised to mass 1"
+            )
+        return found
+
 
 class State:
-    """A run at one of its times: measure, objective and model output."""
+    """A run at one of its times: measure, objective, parts that not all runs have, model output."""
 
-    def __init__(self, run, time: float):
+    def __init__(self, run, time: float, shared=(), partial=()):
         index = int(np.argmin(np.abs(np.asarray(run.times) - time)))
-        row = int(np.argmin(np.abs(run.diagnostics["t"] - time)))
+        columns = run.diagnostics
+        row = int(np.argmin(np.abs(columns["t"] - time)))
         self.measure: Measure = run.snapshots[index]
-        self.objective = float(run.diagnostics["objective"][row])
+        self.objective = float(sum(columns[name][row] for name in shared or ("objective",)))
+        self.parts = {n: float(columns[n][row]) if n in columns else np.nan for n in partial}
         self.output = None if run.outputs is None else run.outputs[index]
 
 
@@ -64,12 +114,6 @@ def joined(row: dict, found: dict) -> dict:
                 f"compare distances: {name} is a column already, rename the distance"
             )
     return row | found
-
-
-def objective_gap(first: State, second: State) -> float:
-    """Return the relative difference of the objectives."""
-    a, b = first.objective, second.objective
-    return abs(a - b) / max(abs(a), abs(b), 1e-300)
 
 
 def output_gap(first: State, second: State) -> dict[str, float]:

@@ -114,8 +114,8 @@ def kernel_mean(first, second, width, period):
     total = 0.0
     if first.kind == "density":
         kernels = [
-            functools.partial(_kernel, axis.centers, axis.spacing, deviation=s, period=p)
-            for axis, s, p in zip(first.mesh.axes, width, period)
+            functools.partial(_kernel, axis.centers, h, deviation=s, period=p)
+            for axis, h, s, p in zip(first.mesh.axes, first.widths, width, period)
         ]
         return float(
             np.sum(first.values * second.moments(kernels)) / first.values.sum() / second.mass
@@ -155,7 +155,7 @@ def _kernel(x, cell, y, other, deviation, period):
         total = twice(near + plus) - twice(near + minus) - twice(near - minus) + twice(near - plus)
         return total / (cell * other)
 
-    average = (bell, once, both)[(cell > 0) + (other > 0)]
+    average = (bell, once, both)[int(cell > 0) + int(other > 0)]
     step = np.subtract.outer(x, y)
     if not period:
         return average(step)

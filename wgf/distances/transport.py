@@ -159,17 +159,17 @@ class _Box:
             return
         for i, (low, high, start, stop) in enumerate(ranges):
             axis = density.mesh.axes[i]
-            h = axis.spacing
+            h, within = axis.spacing, float(density.widths[i] > 0) / 12
             if high - low == 1:
                 self.mean[i] = axis.lower + h * (low + 0.5 * (start + stop))
-                self.variances[i] = (h * (stop - start)) ** 2 / 12
+                self.variances[i] = (h * (stop - start)) ** 2 * within
                 continue
             line = block.sum(axis=tuple(j for j in range(d) if j != i))
             line = line / line.sum()
             index = np.arange(low, high) + 0.5
             middle = float(line @ index)
             self.mean[i] = axis.lower + h * middle
-            self.variances[i] = h**2 * (float(line @ (index - middle) ** 2) + 1 / 12)
+            self.variances[i] = h**2 * (float(line @ (index - middle) ** 2) + within)
 
     def halves(self):
         """Return the two boxes on either side of the mean along the longest axis."""
