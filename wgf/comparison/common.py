@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from wgf import checks
@@ -34,7 +37,7 @@ class Runs:
         Distances and the numbers of their axes by column, see `wgf.distances.standard.columns`.
     """
 
-    def __init__(self, runs, distances, default):
+    def __init__(self, runs: Sequence, distances: Sequence | None, default: Sequence):
         self.runs = [in_phase_space(run) for run in runs]
         self.names = axes_of(self.runs)
         self.times = common_times(self.runs)
@@ -50,7 +53,7 @@ class Runs:
         self.shared = tuple(name for name in every if all(name in names for names in parts))
         self.partial = tuple(name for name in every if name not in self.shared)
 
-    def words(self, word) -> dict[str, str]:
+    def words(self, word: Callable[..., Any]) -> dict[str, str]:
         """Return ``word(distance, axis)``, a head or a title, by column."""
         return {
             column: word(distance, "" if k is None else self.names[k])
@@ -69,7 +72,7 @@ class Runs:
         a, b = first.objective, second.objective
         return abs(a - b) / max(abs(a), abs(b), 1e-300)
 
-    def notes(self, states, labels) -> list[str]:
+    def notes(self, states: Sequence[State], labels: Sequence[str]) -> list[str]:
         """Return in words what differs beside the measures: functionals, flows, masses."""
         found = []
         if self.partial and not self.shared:
@@ -96,7 +99,9 @@ class Runs:
 class State:
     """A run at one of its times: measure, objective, parts that not all runs have, model output."""
 
-    def __init__(self, run, time: float, shared=(), partial=()):
+    def __init__(
+        self, run: Any, time: float, shared: Sequence[str] = (), partial: Sequence[str] = ()
+    ):
         index = int(np.argmin(np.abs(np.asarray(run.times) - time)))
         columns = run.diagnostics
         row = int(np.argmin(np.abs(columns["t"] - time)))
@@ -123,7 +128,7 @@ def output_gap(first: State, second: State) -> dict[str, float]:
     return {"output_rms": float(np.sqrt(np.mean((first.output - second.output) ** 2)))}
 
 
-def axes_of(runs) -> tuple[str, ...]:
+def axes_of(runs: Sequence) -> tuple[str, ...]:
     """Return the axis names that all runs share."""
     names = [run.snapshots[0].axis_names(run.problem.get("axes")) for run in runs]
     for other in names[1:]:
@@ -136,7 +141,7 @@ def axes_of(runs) -> tuple[str, ...]:
     return names[0]
 
 
-def common_times(runs) -> list[float]:
+def common_times(runs: Sequence) -> list[float]:
     """Return the times of the first run that all others share."""
     times = np.asarray(runs[0].times)
     for run in runs[1:]:

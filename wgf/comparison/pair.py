@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from wgf.comparison import table as named
@@ -34,7 +37,9 @@ class Comparison:
         distances at the last common time.
     """
 
-    def __init__(self, a, b, limit: int = standard.LIMIT, distances=None):
+    def __init__(
+        self, a: Any, b: Any, limit: int = standard.LIMIT, distances: Sequence | None = None
+    ):
         self._found = found = Runs((a, b), distances, standard.PAIR)
         self.a, self.b = found.runs
         self.limit, self.names, self.unbalanced = limit, found.names, found.unbalanced
@@ -96,13 +101,13 @@ class Comparison:
         """Return `at_end` in words; empty if there is no distance of whole measures."""
         return sentence(self.at_end(), self._found.times[-1], self._found.placed)
 
-    def plot(self, path=None):
+    def plot(self, path: Any = None) -> Any:
         """Draw objectives, densities with particles, fits and distances; see `wgf.plot`."""
         from wgf import plot
 
         return plot.comparison(self.a, self.b, self.labels, self.table, path)
 
-    def save(self, path) -> None:
+    def save(self, path: Any) -> None:
         """Write the table to a ``.csv`` or an ``.h5`` file."""
         named.save(path, {"comparison": self.table}, dict(zip("ab", self.labels)))
 
@@ -124,7 +129,7 @@ class Comparison:
         return "\n".join(lines)
 
 
-def sentence(found, time: float, placed=None) -> str:
+def sentence(found: Mapping[str, float], time: float, placed: standard.Placed | None = None) -> str:
     """Return `Comparison.at_end` in words; empty if nothing was found."""
     placed = placed or standard.columns(standard.PAIR, ())
     parts = []

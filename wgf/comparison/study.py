@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +60,13 @@ class Study:
     falls below the distance of the reference from the limit.
     """
 
-    def __init__(self, reference, runs, limit: int = standard.LIMIT, distances=None):
+    def __init__(
+        self,
+        reference: Any,
+        runs: Sequence,
+        limit: int = standard.LIMIT,
+        distances: Sequence | None = None,
+    ):
         self._found = found = Runs((reference, *runs), distances, standard.STUDY)
         self.limit, self.names, self.unbalanced = limit, found.names, found.unbalanced
         self.time, self.dimension = found.times[-1], len(found.names)
@@ -98,11 +106,13 @@ class Study:
         chosen = self.table["kind"] == kind
         return self.table["size"][chosen], self.table[quantity][chosen]
 
-    def sweep(self, kind: str, quantity: str, statistic="mean", interval="t"):
+    def sweep(
+        self, kind: str, quantity: str, statistic: str = "mean", interval: str = "t"
+    ) -> dict[str, np.ndarray]:
         """Return `summarise` of one quantity over the runs of one kind."""
         return summarise(*self._of(kind, quantity), statistic, interval)
 
-    def success(self, kind: str, quantity: str, below: float):
+    def success(self, kind: str, quantity: str, below: float) -> dict[str, np.ndarray]:
         """Return the rate of runs of one kind with a quantity below a level, for each size."""
         return success(*self._of(kind, quantity), below)
 
@@ -183,18 +193,18 @@ class Study:
             return self._found.placed[quantity][0].expected(kind, self.dimension, order)
         return order if kind == "density" else -0.5
 
-    def tables(self) -> dict[str, dict]:
+    def tables(self) -> dict[str, Mapping]:
         """Return runs, fits and sweeps as tables by name."""
         found = {"runs": self.table, "fits": named.Table(self.fits)}
         for kind in self.kinds:
             found |= {f"{kind}_{name}": self.sweep(kind, name) for name in self.quantities}
         return {name: table for name, table in found.items() if len(table)}
 
-    def save(self, path) -> None:
+    def save(self, path: Any) -> None:
         """Write runs, fits and sweeps to an ``.h5`` file, or the runs alone to a ``.csv``."""
         named.save(path, self.tables(), {"reference": self.reference, "time": self.time})
 
-    def plot(self, path=None):
+    def plot(self, path: Any = None) -> Any:
         """Draw every distance against the size, with the expected rate; see `wgf.plot`."""
         from wgf import plot
 

@@ -135,7 +135,11 @@ class Distance:
         return tuple(map(float, values))
 
 
-def columns(distances: Sequence[Distance], names: Sequence[str]):
+# distances and the numbers of their axes, None for whole measures, by column
+Placed = dict[str, tuple[Distance, int | None]]
+
+
+def columns(distances: Sequence[Distance], names: Sequence[str]) -> Placed:
     """Return the distances with the numbers of their axes by column: per axis, then of the whole.
 
     Raises
@@ -148,7 +152,7 @@ def columns(distances: Sequence[Distance], names: Sequence[str]):
             f"compare distances: {type(distances).__name__} is not a list, give a list of "
             "wgf.Distance"
         )
-    found = {}
+    found: Placed = {}
     for k, name in [*enumerate(names), (None, "")]:
         for each in distances:
             checks.instance("compare distances", each, Distance)
@@ -163,7 +167,9 @@ def columns(distances: Sequence[Distance], names: Sequence[str]):
     return found
 
 
-def measured(placed, first: Measure, second: Measure, limit: int = LIMIT) -> dict[str, float]:
+def measured(
+    placed: Placed, first: Measure, second: Measure, limit: int = LIMIT
+) -> dict[str, float]:
     """Return the values and bounds of the distances of two measures by column.
 
     Parameters
@@ -174,14 +180,14 @@ def measured(placed, first: Measure, second: Measure, limit: int = LIMIT) -> dic
     limit : int
         Largest number of pieces, see `wgf.wasserstein`.
     """
-    found = {}
+    found: dict[str, float] = {}
     for column, (distance, axis) in placed.items():
         values = distance.between(first, second, axis, limit)
         found |= zip((column, f"{column}_bound"), values)
     return found
 
 
-def floors(placed, first: Measure, second: Measure) -> dict[str, float]:
+def floors(placed: Placed, first: Measure, second: Measure) -> dict[str, float]:
     """Return the floors of the distances of two measures by column, where there are any."""
     found = {}
     for column, (distance, axis) in placed.items():
