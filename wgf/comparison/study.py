@@ -139,7 +139,8 @@ class Study:
         for name, factor, reason in limits:
             if name in self.table:
                 low = factor * self.sweep(kind, name)["mean"]
-                found |= {float(s): f"below {reason}" for s in sweep["size"][sweep["mean"] <= low]}
+                below = (low > 0) & (sweep["mean"] <= low)
+                found |= {float(s): f"below {reason}" for s in sweep["size"][below]}
         if distance is not None:
             high = sweep["mean"] > 0.5 * distance.top
             found |= {float(s): "above half of the largest value" for s in sweep["size"][high]}
@@ -194,15 +195,20 @@ class Study:
         return order if kind == "density" else -0.5
 
     def tables(self) -> dict[str, Mapping]:
-        """Return runs, fits and sweeps as tables by name."""
+        """Return runs, fits and sweeps as tables by name; ``fitted`` is 1 for sizes in a fit."""
         found = {"runs": self.table, "fits": named.Table(self.fits)}
         for kind in self.kinds:
-            found |= {f"{kind}_{name}": self.sweep(kind, name) for name in self.quantities}
+            for name in self.quantities:
+                sweep = self.sweep(kind, name)
+                out = list(self.left_out.get((kind, name), ()))
+                fitted = ~np.isin(sweep["size"], out) & (sweep["mean"] > 0)
+                found[f"{kind}_{name}"] = sweep | {"fitted": fitted.astype(int)}
         return {name: table for name, table in found.items() if len(table)}
 
     def save(self, path: Any) -> None:
         """Write runs, fits and sweeps to an ``.h5`` file, or the runs alone to a ``.csv``."""
-        named.save(path, self.tables(), {"reference": self.reference, "time": self.time})
+        attributes = {"reference": self.reference, "time": self.time}
+        named.save(path, self.tables(), attributes | {"notes": "\n".join(self.notes)})
 
     def plot(self, path: Any = None) -> Any:
         """Draw every distance against the size, with the expected rate; see `wgf.plot`."""
