@@ -13,6 +13,7 @@ from wgf.distances.discrepancy import energy_distance as energy_distance
 from wgf.distances.discrepancy import mmd as mmd
 from wgf.distances.discrepancy import sliced_wasserstein as sliced_wasserstein
 from wgf.distances.discrepancy import sobolev_norm as sobolev_norm
+from wgf.distances.standard import Distance as Distance
 from wgf.distances.transport import wasserstein as wasserstein
 from wgf.driver import iterate as iterate
 from wgf.driver import solve as solve

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from wgf import checks
 from wgf.comparison.pair import Comparison, sentence
 from wgf.comparison.study import Study
-from wgf.distances.standard import LIMIT
+from wgf.distances.standard import LIMIT, Distance
 
 __all__ = ["Comparison", "Study", "compare", "sentence"]
 
 
-def compare(a, b, *more, limit: int = LIMIT, distances=None) -> Comparison | Study:
+def compare(
+    a: Any,
+    b: Any,
+    *more: Any,
+    limit: int = LIMIT,
+    distances: Sequence[Distance] | None = None,
+) -> Comparison | Study:
     """Compare two runs of the same flow at their common times, or several with the first.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
 
@@ -18,7 +19,7 @@ INTERVALS = {
 }
 
 
-def groups(sizes, values):
+def groups(sizes: ArrayLike, values: ArrayLike) -> list[tuple[float, np.ndarray]]:
     """Return ``[(size, values of its repeats), …]`` in the order of increasing size."""
     sizes, values = np.asarray(sizes, dtype=float), np.asarray(values, dtype=float)
     found = []
@@ -29,7 +30,7 @@ def groups(sizes, values):
 
 
 def summarise(
-    sizes, values, statistic: str = "mean", interval: str = "t", seed: int = 0
+    sizes: ArrayLike, values: ArrayLike, statistic: str = "mean", interval: str = "t", seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Return sizes, means or medians over the repeats of each, and their 95 % intervals.
 
@@ -103,7 +104,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
-def success(sizes, values, below: float) -> dict[str, np.ndarray]:
+def success(sizes: ArrayLike, values: ArrayLike, below: float) -> dict[str, np.ndarray]:
     """Return the rate of values below a level for each size, with Wilson's 95 % interval.
 
     Returns
@@ -143,7 +144,7 @@ class Fit:
     runs: int
 
 
-def fit(sizes, values) -> Fit | None:
+def fit(sizes: ArrayLike, values: ArrayLike) -> Fit | None:
     """Return the least-squares slope of the mean against the size, None below two sizes.
 
     The means over the repeats enter with equal weights, the scatter of all runs about the line
@@ -176,7 +177,7 @@ def _log(mean):
     return np.log([mean]) if mean > 0 else np.array([np.nan])
 
 
-def slope(sizes, means) -> float | None:
+def slope(sizes: ArrayLike, means: ArrayLike) -> float | None:
     """Return the slope of ``log mean`` against ``log size``, None without two positive points."""
     found = fit(sizes, means)
     return None if found is None else found.slope

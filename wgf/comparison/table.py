@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Table(Mapping):
         return "\n".join(self.lines())
 
 
-def save(path, named: Mapping[str, Mapping], attributes: Mapping) -> None:
+def save(path: Any, named: Mapping[str, Mapping], attributes: Mapping) -> None:
     """Write tables to an ``.h5`` file, a group for each, or the first one to a ``.csv`` file."""
     groups = {(name,): table for name, table in named.items()}
     if tables.check_path(path).suffix == ".csv":

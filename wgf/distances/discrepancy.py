@@ -7,6 +7,7 @@ both measures to mass 1.
 import functools
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
 from wgf.distances.marginals import mean_square, periods, pieces, wasserstein_1, wasserstein_2
@@ -65,7 +66,7 @@ def _mean_distance(x, a, y, b):
     return sum(a[k : k + ROWS] @ (cdist(x[k : k + ROWS], y) @ b) for k in range(0, len(x), ROWS))
 
 
-def mmd(first: Measure, second: Measure, width=None) -> float:
+def mmd(first: Measure, second: Measure, width: ArrayLike | None = None) -> float:
     """Return the maximum mean discrepancy for the kernel ``exp(-sum_i (x_i - y_i)^2 / 2 s_i^2)``.
 
     ``MMD^2 = ∫∫ k d(mu - nu) d(mu - nu)``. Cells are integrated exactly, a periodic axis has the
@@ -107,15 +108,15 @@ def default_width(measure: Measure) -> np.ndarray:
     return np.where(spread > 0, spread, 1.0)
 
 
-def kernel_mean(first, second, width, period):
+def kernel_mean(first: Measure, second: Measure, width: np.ndarray, period: np.ndarray) -> float:
     """Return ``E k(X, Y)`` of the Gaussian kernel, see `mmd`; cells are integrated exactly."""
     if first.kind != "density":
         first, second = second, first
     total = 0.0
     if first.kind == "density":
         kernels = [
-            functools.partial(_kernel, axis.centers, axis.spacing, deviation=s, period=p)
-            for axis, s, p in zip(first.mesh.axes, width, period)
+            functools.partial(_kernel, axis.centers, h, deviation=s, period=p)
+            for axis, h, s, p in zip(first.mesh.axes, first.widths, width, period)
         ]
         return float(
             np.sum(first.values * second.moments(kernels)) / first.values.sum() / second.mass
@@ -155,7 +156,7 @@ def _kernel(x, cell, y, other, deviation, period):
         total = twice(near + plus) - twice(near + minus) - twice(near - minus) + twice(near - plus)
         return total / (cell * other)
 
-    average = (bell, once, both)[(cell > 0) + (other > 0)]
+    average = (bell, once, both)[int(cell > 0) + int(other > 0)]
     step = np.subtract.outer(x, y)
     if not period:
         return average(step)
@@ -165,7 +166,14 @@ def _kernel(x, cell, y, other, deviation, period):
     return sum(average(step + k * period) for k in range(-reach, reach + 1))
 
 
-def sliced_wasserstein(first, second, power=2, directions=64, seed=0, limit=20000):
+def sliced_wasserstein(
+    first: Measure,
+    second: Measure,
+    power: int = 2,
+    directions: int = 64,
+    seed: int = 0,
+    limit: int = 20000,
+) -> Bounded:
     """Return the sliced distance ``SW_p^p = mean over directions e of W_p^p(mu . e, nu . e)``.
 
     Cheap and weaker than `wgf.wasserstein`: for watching a run, not for a rate. In the plane the
@@ -208,7 +216,12 @@ def sliced_wasserstein(first, second, power=2, directions=64, seed=0, limit=2000
     return Bounded(float(total / directions) ** (1 / power), left + right)
 
 
-def sobolev_norm(first: Measure, second: Measure, order: float | None = None, modes=None) -> float:
+def sobolev_norm(
+    first: Measure,
+    second: Measure,
+    order: float | None = None,
+    modes: int | tuple[int, ...] | None = None,
+) -> float:
     """Return ``|mu - nu|`` in the homogeneous Sobolev space of negative order on a box.
 
     ``|sigma|^2 = sum_k sigma_k^2 / lambda_k^order`` with the coefficients in the orthonormal

@@ -18,7 +18,7 @@ def _mass_checked(measure):
     return measure
 
 
-def distribution(measure: Measure):
+def distribution(measure: Measure) -> tuple[np.ndarray, np.ndarray]:
     """Return ``(x, shares)``: the distribution function of a measure on one axis, of mass 1.
 
     It interpolates linearly between these pairs, and jumps where an ``x`` repeats; with the two
@@ -32,7 +32,7 @@ def distribution(measure: Measure):
     return _mass_checked(measure).distribution()
 
 
-def interpolate(x, y, at, after):
+def interpolate(x: np.ndarray, y: np.ndarray, at: np.ndarray, after: bool) -> np.ndarray:
     """Interpolate the pairs ``(x, y)``, constant outside; at a jump from the right or the left."""
     high = np.searchsorted(x, at, side="right" if after else "left")
     high = np.clip(high, 1, len(x) - 1)
@@ -70,7 +70,7 @@ def periods(first: Measure, second: Measure) -> np.ndarray:
     return np.array(found[0] if found else [0.0] * sizes[0])
 
 
-def pieces(first: Measure, second: Measure):
+def pieces(first: Measure, second: Measure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return widths and the difference of two distributions at both ends of each piece."""
     a, b = distribution(first), distribution(second)
     x = np.union1d(a[0], b[0])
@@ -114,7 +114,7 @@ def _mean_absolute(start, stop):
     return np.where(same, 0.5 * total, crossing)
 
 
-def mean_square(start, stop):
+def mean_square(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """Return the mean of ``f^2`` for ``f`` linear from `start` to `stop`."""
     return (start**2 + start * stop + stop**2) / 3
 

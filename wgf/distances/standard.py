@@ -12,7 +12,8 @@ import numpy as np
 from wgf import checks
 from wgf.distances import discrepancy, marginals, transport
 from wgf.measures.base import Measure
-from wgf.measures.signed import flat_distance, is_signed
+from wgf.measures.particles import Particles
+from wgf.measures.signed import flat_distance
 
 # pieces of the measures in transport, and in sums over pairs of pieces, which cost far less
 LIMIT = 2000
@@ -47,6 +48,12 @@ class Distance:
     rate : float or callable
         Expected exponent of the number of independent particles, or a function of the dimension
         that gives it.
+    floor : callable, optional
+        Smallest value that the two measures can have, whatever the flow, with the arguments of
+        `function`; 0 by default. A study fits no line to values near it.
+    top : float
+        Largest value that any two measures can have. A study fits no line to values above half of
+        it.
     label : str, optional
         Name in the heads of tables and in sentences, by default `name`.
     title : str or None, optional
@@ -69,6 +76,8 @@ class Distance:
     applies: Callable[..., bool] = lambda first, second, *axis: True
     order: float | None = None
     rate: float | Callable[[int], float] = -0.5
+    floor: Callable[..., float] = lambda first, second, *axis: 0.0
+    top: float = np.inf
     label: str = ""
     title: str | None = ""
     ylabel: str = ""
@@ -126,7 +135,11 @@ class Distance:
         return tuple(map(float, values))
 
 
-def columns(distances: Sequence[Distance], names: Sequence[str]):
+# distances and the numbers of their axes, None for whole measures, by column
+Placed = dict[str, tuple[Distance, int | None]]
+
+
+def columns(distances: Sequence[Distance], names: Sequence[str]) -> Placed:
     """Return the distances with the numbers of their axes by column: per axis, then of the whole.
 
     Raises
@@ -139,7 +152,7 @@ def columns(distances: Sequence[Distance], names: Sequence[str]):
             f"compare distances: {type(distances).__name__} is not a list, give a list of "
             "wgf.Distance"
         )
-    found = {}
+    found: Placed = {}
     for k, name in [*enumerate(names), (None, "")]:
         for each in distances:
             checks.instance("compare distances", each, Distance)
@@ -154,7 +167,9 @@ def columns(distances: Sequence[Distance], names: Sequence[str]):
     return found
 
 
-def measured(placed, first: Measure, second: Measure, limit: int = LIMIT) -> dict[str, float]:
+def measured(
+    placed: Placed, first: Measure, second: Measure, limit: int = LIMIT
+) -> dict[str, float]:
     """Return the values and bounds of the distances of two measures by column.
 
     Parameters
@@ -165,19 +180,51 @@ def measured(placed, first: Measure, second: Measure, limit: int = LIMIT) -> dic
     limit : int
         Largest number of pieces, see `wgf.wasserstein`.
     """
-    found = {}
+    found: dict[str, float] = {}
     for column, (distance, axis) in placed.items():
         values = distance.between(first, second, axis, limit)
         found |= zip((column, f"{column}_bound"), values)
     return found
 
 
+def floors(placed: Placed, first: Measure, second: Measure) -> dict[str, float]:
+    """Return the floors of the distances of two measures by column, where there are any."""
+    found = {}
+    for column, (distance, axis) in placed.items():
+        place = () if axis is None else (axis,)
+        if distance.applies(first, second, *place):
+            found[column] = float(distance.floor(first, second, *place))
+    return {column: floor for column, floor in found.items() if floor > 0}
+
+
 def _marginal(distance):
     def along(first, second, axis):
-        first, second = first.marginal(axis), second.marginal(axis)
+        first, second = (_line(measure, axis) for measure in (first, second))
         return distance(first, second, marginals.periods(first, second)[0] or None)
 
     return along
+
+
+def _line(measure, axis):
+    """Return a marginal; two copies, at -1 and +1, are points and not intervals."""
+    line = measure.marginal(axis)
+    if axis == 0 and measure.signed:
+        return Particles(line.points, line.weights, domain=line.domain)
+    return line
+
+
+def _offset(share):
+    """Return the floor of cells against points at their centres: a share of the cell width."""
+
+    def floor(first, second, axis):
+        cells, points = sorted((first, second), key=lambda measure: measure.kind)
+        if (cells.kind, points.kind) != ("density", "particles") or not cells.widths[axis]:
+            return 0.0
+        h, lower = cells.mesh.spacing[axis], cells.mesh.lower[axis]
+        index = (points.coordinates(axis) - lower) / h - 0.5
+        return share * h if np.abs(index - np.round(index)).max() < 1e-9 * cells.size else 0.0
+
+    return floor
 
 
 def _flat(first, second, axis):
@@ -202,13 +249,17 @@ MARGINAL_W1, MARGINAL_W2 = (
         name,
         _marginal(function),
         per_axis=True,
+        floor=_offset(share),
         label=name.upper(),
         title=None,
         ylabel=f"{name.upper()} of the marginals (axis units)",
         meaning="of the marginals",
         unit="in units of the axis",
     )
-    for name, function in (("w1", marginals.wasserstein_1), ("w2", marginals.wasserstein_2))
+    for name, function, share in (
+        ("w1", marginals.wasserstein_1, 1 / 4),
+        ("w2", marginals.wasserstein_2, 1 / 12**0.5),
+    )
 )
 W1, W2 = (
     Distance(
@@ -225,12 +276,12 @@ W1, W2 = (
     for power in (1, 2)
 )
 ENERGY = Distance("energy", _energy, at_end=True, pieces=True, label="energy distance")
-MMD = Distance("mmd", discrepancy.mmd, at_end=True, label="maximum mean discrepancy")
+MMD = Distance("mmd", discrepancy.mmd, at_end=True, top=2**0.5, label="maximum mean discrepancy")
 FLAT = Distance(
     "flat",
     _flat,
     per_axis=True,
-    applies=lambda first, second, axis: axis > 0 or not is_signed(first),
+    applies=lambda first, second, axis: axis > 0 or not first.signed,
     title="flat norm along {axis}",
     ylabel="flat norm of the difference",
     meaning="norm of the difference along an axis, a tenth of which is the reach",

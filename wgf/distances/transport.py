@@ -14,6 +14,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
 from wgf.distances.marginals import periods, wasserstein_1, wasserstein_2
@@ -103,7 +104,7 @@ def _simplex(x, a, y, b, period, power):
     return float(max(value, 0.0)) ** (1 / power)
 
 
-def torus_distances(x, y, period):
+def torus_distances(x: np.ndarray, y: np.ndarray, period: ArrayLike) -> np.ndarray:
     """Return the distances ``(k, l)`` of the rows of `x` and `y`; period 0 is a line."""
     square = np.zeros((len(x), len(y)))
     for i, length in enumerate(period):
@@ -115,7 +116,7 @@ def torus_distances(x, y, period):
     return np.sqrt(square)
 
 
-def cut(measure: Measure, limit: int):
+def cut(measure: Measure, limit: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Return ``(points, weights, displacement)``: at most `limit` pieces of a measure of mass 1.
 
     The piece that contributes most to ``sum_i w_i s_i^2`` is halved next, through its mean along
@@ -159,17 +160,17 @@ class _Box:
             return
         for i, (low, high, start, stop) in enumerate(ranges):
             axis = density.mesh.axes[i]
-            h = axis.spacing
+            h, within = axis.spacing, float(density.widths[i] > 0) / 12
             if high - low == 1:
                 self.mean[i] = axis.lower + h * (low + 0.5 * (start + stop))
-                self.variances[i] = (h * (stop - start)) ** 2 / 12
+                self.variances[i] = (h * (stop - start)) ** 2 * within
                 continue
             line = block.sum(axis=tuple(j for j in range(d) if j != i))
             line = line / line.sum()
             index = np.arange(low, high) + 0.5
             middle = float(line @ index)
             self.mean[i] = axis.lower + h * middle
-            self.variances[i] = h**2 * (float(line @ (index - middle) ** 2) + 1 / 12)
+            self.variances[i] = h**2 * (float(line @ (index - middle) ** 2) + within)
 
     def halves(self):
         """Return the two boxes on either side of the mean along the longest axis."""

@@ -72,6 +72,13 @@ class Measure:
         column = self.coordinates(axis)
         return float(column.min()), float(column.max())
 
+    @property
+    def signed(self):
+        """Whether the first axis holds two copies, at -1 and +1, of a signed measure."""
+        if self.domain is None or self.domain.dimension < 2:
+            return False
+        return list(self.domain.axes[0].centers) == [-1.0, 1.0]
+
 
 def measured(what, value):
     """Return `value` if it is a density or particles or raise `InputTypeError`."""

@@ -257,6 +257,13 @@ class Density(Measure):
         """Return one number per cell in the shape of the mesh."""
         return values.reshape(self.mesh.shape)
 
+    @property
+    def widths(self):
+        """Lengths over which the mass of a cell spreads along the axes: two copies are points."""
+        widths = self.mesh.spacing.copy()
+        widths[0] *= not self.signed
+        return widths
+
     def distribution(self):
         """Return ``(x, shares)``: the distribution function on one axis is linear in between."""
         shares = np.concatenate([[0.0], np.cumsum(self.weights / self.weights.sum())])
@@ -276,8 +283,9 @@ class Density(Measure):
         array of shape ``(k_1, k_2, …)``
         """
         result = self.values * self.mesh.cell_volume
+        widths = self.widths
         for i, (axis, function) in enumerate(zip(self.mesh.axes, functions)):
-            factor = function(axis.centers, axis.spacing)
+            factor = function(axis.centers, widths[i])
             result = np.moveaxis(np.tensordot(factor, result, axes=(1, i)), 0, i)
         return result
 

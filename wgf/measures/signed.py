@@ -235,10 +235,7 @@ def _signed_masses(measure, axis):
 
 def is_signed(measure: Measure) -> bool:
     """Return whether the first axis of a measure holds two copies, at -1 and +1."""
-    domain = measure.domain
-    if domain is None or domain.dimension < 2:
-        return False
-    return list(domain.axes[0].centers) == [-1.0, 1.0]
+    return measure.signed
 
 
 def is_unbalanced(run) -> bool:

@@ -8,7 +8,10 @@ gap decides.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
 from wgf.functional.functional import Functional
@@ -19,7 +22,7 @@ from wgf.theory.problem import penalties
 NEWTON_STEPS = 50
 
 
-class Baseline:
+class Baseline(NamedTuple):
     """What `minimise` found.
 
     Attributes
@@ -31,14 +34,15 @@ class Baseline:
         Duality gap: no amplitudes have a value below ``value - gap``.
     """
 
-    def __init__(self, amplitudes, value, gap):
-        self.amplitudes, self.value, self.gap = amplitudes, float(value), float(gap)
+    amplitudes: np.ndarray
+    value: float
+    gap: float
 
     def __repr__(self):
         return f"Baseline(value={self.value:.12g}, gap={self.gap:.2g})"
 
 
-def minimise(functional: Functional, positions, tolerance: float = 1e-12) -> Baseline:
+def minimise(functional: Functional, positions: ArrayLike, tolerance: float = 1e-12) -> Baseline:
     """Return the `Baseline`: least value of `functional` over the amplitudes at `positions`.
 
     Parameters
@@ -68,7 +72,9 @@ def minimise(functional: Functional, positions, tolerance: float = 1e-12) -> Bas
     return minimise_matrix(features.unit(positions).T, risk, penalty, tolerance)
 
 
-def minimise_matrix(matrix, risk: Risk, penalty: float, tolerance: float = 1e-12) -> Baseline:
+def minimise_matrix(
+    matrix: ArrayLike, risk: Risk, penalty: float, tolerance: float = 1e-12
+) -> Baseline:
     """Return the `Baseline` for features of shape ``(n, k)``, one column per position.
 
     Raises

@@ -10,6 +10,8 @@ with positions on the unit sphere.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from wgf import checks
@@ -49,7 +51,14 @@ class Certificate:
 
     rigorous = True
 
-    def __init__(self, value, lower, slack, mean_variation, where):
+    def __init__(
+        self,
+        value: float,
+        lower: float,
+        slack: float,
+        mean_variation: float,
+        where: np.ndarray,
+    ):
         self.value, self.lower = float(value), float(lower)
         self.gap = max(self.value - self.lower, 0.0)
         self.relative = self.gap / max(abs(self.value), 1e-300)
@@ -72,7 +81,9 @@ class GapEstimate(Certificate):
     rigorous = False
 
 
-def certificate(run, functional=None, box=None, tolerance: float = 1e-10) -> Certificate:
+def certificate(
+    run: Any, functional: Any = None, box: Any = None, tolerance: float = 1e-10
+) -> Certificate:
     """Return a bound on ``F(mu) - min F`` over all measures.
 
     Parameters
@@ -106,13 +117,13 @@ def certificate(run, functional=None, box=None, tolerance: float = 1e-10) -> Cer
     return _bound(Certificate, functional, measure, risk, penalty, output, top.bound, top.where)
 
 
-def certificates(solutions, tolerance: float = 1e-10) -> str:
+def certificates(solutions: dict[str, Any], tolerance: float = 1e-10) -> str:
     """Return the certificates of solutions by name as lines, for the report of a script."""
     found = {side: certificate(run, tolerance=tolerance) for side, run in solutions.items()}
     return "\n".join(f"{side:10} {proof}" for side, proof in found.items())
 
 
-def gap_estimate(run, functional=None, starts: int = 64, seed: int = 0) -> GapEstimate:
+def gap_estimate(run: Any, functional: Any = None, starts: int = 64, seed: int = 0) -> GapEstimate:
     """Return an estimate of the same gap in any dimension: the supremum is searched, not bounded.
 
     Local ascent of ``|<R', psi(x)>|`` from the positions of the measure's heaviest points and from
@@ -140,7 +151,7 @@ def gap_estimate(run, functional=None, starts: int = 64, seed: int = 0) -> GapEs
     return _bound(GapEstimate, functional, measure, risk, penalty, output, value, where)
 
 
-def certified(relative: float, every: int = 20, box=None) -> Condition:
+def certified(relative: float, every: int = 20, box: Any = None) -> Condition:
     """Return a condition for ``solve(..., stop=...)``: the certified gap is small enough.
 
     Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from wgf.functional.features import FeatureMap, Neurons
@@ -9,7 +11,9 @@ from wgf.functional.functional import Functional
 from wgf.functional.terms import L1, Ridge
 
 
-def penalties(functional: Functional, names, ridge: bool = False):
+def penalties(
+    functional: Functional, names: Sequence[str], ridge: bool = False
+) -> tuple[float, float, list]:
     """Return ``(l1, ridge, others)`` of the terms beside the risks.
 
     The strength of the l1 penalties on the amplitude alone, if asked for that of the ridge

@@ -1,5 +1,7 @@
 """Whether the support of a start separates, as the theorem of global convergence asks."""
 
+from typing import Any
+
 import numpy as np
 
 from wgf.flows import GradientFlow
@@ -9,7 +11,7 @@ MOST_POINTS = 5000
 MOST_COORDINATES = 4
 
 
-def one_sided(flow, start: Measure) -> str | None:
+def one_sided(flow: Any, start: Measure) -> str | None:
     """Return why the support of `start` does not separate, or None if nothing speaks against it.
 
     For features homogeneous in the amplitude alone the support must separate ``a = -r`` from
@@ -71,7 +73,7 @@ def _support(start):
     return (points[:, None, :] + corners * width).reshape(-1, len(width))
 
 
-def half_space(points) -> np.ndarray | None:
+def half_space(points: np.ndarray) -> np.ndarray | None:
     """Return the normal of a half space that holds all `points` strictly inside, or None."""
     from scipy.optimize import linprog
 

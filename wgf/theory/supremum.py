@@ -6,7 +6,10 @@ neurons, seen on the unit sphere of their inner weights, by what is linear on a 
 samples whose sign changes there. The bounds hold up to the round-off of evaluating them.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
 from wgf.functional.features import FeatureMap
@@ -17,7 +20,7 @@ MOST_CELLS = 1 << 20
 LEVELS = 60
 
 
-class Supremum:
+class Supremum(NamedTuple):
     """What the search found.
 
     Attributes
@@ -30,14 +33,17 @@ class Supremum:
         Position of `value`; of unit length for ReLU neurons.
     """
 
-    def __init__(self, value, bound, where):
-        self.value, self.bound, self.where = value, bound, where
+    value: float
+    bound: float
+    where: np.ndarray
 
     def __repr__(self):
         return f"Supremum(value={self.value:.12g}, bound={self.bound:.12g})"
 
 
-def supremum(features: FeatureMap, residual, box=None, tolerance: float = 1e-10) -> Supremum:
+def supremum(
+    features: FeatureMap, residual: ArrayLike, box: Any = None, tolerance: float = 1e-10
+) -> Supremum:
     """Return the `Supremum` of ``|<residual, unit(x)>|`` over the positions of the features.
 
     Parameters

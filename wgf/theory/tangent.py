@@ -13,6 +13,7 @@ sections 3 and 4.
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
 from wgf.functional.features import Neurons
@@ -141,7 +142,7 @@ def _warn_degenerate(length, unit, cosine):
         )
 
 
-def least_eigenvalue(matrix, method: str | None = None) -> float:
+def least_eigenvalue(matrix: ArrayLike, method: str | None = None) -> float:
     """Return the least eigenvalue ``lambda_0`` of a symmetric matrix.
 
     Parameters
@@ -199,7 +200,7 @@ def _lanczos(matrix):
         ) from error
 
 
-def decay_bound(rate: float, times) -> np.ndarray:
+def decay_bound(rate: float, times: ArrayLike) -> np.ndarray:
     """Return ``exp(-rate t)``: the bound on ``|u(t) - y|^2 / |u(0) - y|^2``.
 
     With ``rate = lambda_0`` the least eigenvalue of ``H∞`` it holds for wide networks
@@ -209,7 +210,13 @@ def decay_bound(rate: float, times) -> np.ndarray:
     return np.exp(-rate * checks.array("decay bound times", times, dimensions=(0, 1)))
 
 
-def linear_flow(matrix, y, times, first=0.0, step: float | None = None) -> np.ndarray:
+def linear_flow(
+    matrix: ArrayLike,
+    y: ArrayLike,
+    times: ArrayLike,
+    first: ArrayLike = 0.0,
+    step: float | None = None,
+) -> np.ndarray:
     """Return ``u(t)`` of ``u' = H (y - u)``, ``u(0) = first``, shape ``(times, n)``.
 
     With a `step` the iteration ``u+ = u + step H (y - u)`` instead, at multiples of the step.
