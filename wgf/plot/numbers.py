@@ -1,11 +1,13 @@
 """The numbers in a figure, read back from what was drawn, as CSV or HDF5."""
 
+import pathlib
+
 import numpy as np
 
 from wgf.record import tables
 
 
-def figure_numbers(figure):
+def figure_numbers(figure) -> dict:
     """Return what a figure shows as ``{panel: {series: {column: array}}}``.
 
     Lines, steps, points and outlines have columns `x` and `y` (and `z` in space), bands the
@@ -89,7 +91,7 @@ def _name(artist, otherwise):
     return otherwise if not label or label.startswith("_") else label
 
 
-def write_numbers(figure, path):
+def write_numbers(figure, path: str | pathlib.Path) -> None:
     """Write `figure_numbers` to a ``.csv`` (one row a point) or an ``.h5`` file.
 
     Raises

@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 
-from wgf.measures.density import Density
 from wgf.measures.mesh import is_phase
 
 # Okabe & Ito's palette
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+POSITIVE, NEGATIVE, SECOND = COLOURS[0], COLOURS[1], "0.1"
 MAP = "Blues"
 STYLE = {
     "figure.dpi": 110,
@@ -19,18 +19,6 @@ STYLE = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
-
-
-def kind(solution):
-    """Return ``"density"`` or ``"particles"``."""
-    return "density" if isinstance(solution.snapshots[0], Density) else "particles"
-
-
-def axis_names(solution):
-    """Return the names of the axes of a run."""
-    measure = solution.snapshots[0]
-    found = measure.names or solution.problem.get("axes")
-    return tuple(found or (f"x{i + 1}" for i in range(measure.points.shape[1])))
 
 
 def planes(names):
@@ -81,12 +69,11 @@ def log_spaced(times):
     return bool(np.std(ratios) / np.mean(ratios) <= np.std(steps) / np.mean(steps))
 
 
-def time_axis(ax, solution, times=None):
+def time_axis(ax, times):
     """Label the time axis, logarithmic where the snapshots are spaced so."""
-    snapshots = solution.times if times is None else times
-    if log_spaced(snapshots):
+    if log_spaced(times):
         ax.set_xscale("log")
-        positive = np.asarray(snapshots)[np.asarray(snapshots) > 0]
+        positive = np.asarray(times)[np.asarray(times) > 0]
         ax.set_xlim(left=0.5 * positive[0])
     ax.set_xlabel("time t")
 
