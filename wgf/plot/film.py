@@ -75,30 +75,25 @@ class _Scene:
         self.view = view = View([(solution.snapshots[0].kind, solution)])
         # of a long film a few snapshots say how large the box must be
         few = index[np.unique(np.linspace(0, len(index) - 1, 20).astype(int))]
-        states = [self.state(k) for k in few]
-        measures = [measure for ((_, measure),) in states]
-        # the two axes with the widest spread are the last ones of a problem with amplitude first
-        first = len(view.names) >= 3 and not (view.phase or view.signed)
-        self.plane = (1, 2) if first else view.planes[0]
+        measures = [view.see(view.run.snapshots[int(k)]) for k in few]
+        # with an amplitude first, the plane of the next two axes
+        self.plane = view.planes[-1 if len(view.names) == 3 else 0]
         if len(self.plane) == 1:
             heights = np.concatenate([profile(measure, 0)[0] for measure in measures])
             self.limits = 1.05 * min(heights.min(), 0.0), 1.05 * max(heights.max(), 1e-300)
             return
-        self.box = panels.bounds(states, self.plane)
+        self.box = panels.bounds([[("", measure)] for measure in measures], self.plane)
         self.norm = panels.scale_of(measures, self.plane, linear=True)
-
-    def state(self, k):
-        return [(self.view.label, self.view.see(self.view.run.snapshots[int(k)]))]
 
     def draw(self, figure, k):
         view, time = self.view, self.view.run.times[k]
         ax, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
-        state, title = self.state(k), f"t = {time:.4g}"
+        measure, title = view.see(view.run.snapshots[int(k)]), f"t = {time:.4g}"
         if len(self.plane) == 1:
-            panels.line_panel(ax, state, 0, view.names[0])
+            panels.line_panel(ax, [(view.label, measure)], 0, view.names[0], colours=view.colours)
             ax.set(ylim=self.limits, title=title, ylabel=f"mass per unit {view.names[0]}")
         else:
-            panels.joint(ax, view, state, self.plane, self.norm, self.box, title)
+            panels.joint(ax, view, measure, self.plane, self.norm, self.box, title)
         histories.objectives(right, view)
         right.get_legend().remove()
         columns = view.run.diagnostics

@@ -3,11 +3,12 @@
 import numpy as np
 
 from wgf.measures.signed import copies_of
-from wgf.plot.panels import FAINT, colour_map, colour_scale, kind_colour
+from wgf.plot import pixels
+from wgf.plot.panels import FAINT, colour_map, colour_scale
 from wgf.plot.style import COLOURS, NEGATIVE, POSITIVE, SECOND, legend_above, time_axis
-from wgf.plot.views import divided, profile
+from wgf.plot.views import LEVELS, divided, profile
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def _curves(ax, times, curves, name, log=False):
@@ -29,7 +30,7 @@ def objectives(ax, view):
     far = values.min() > 0 and values.max() > 20 * values.min()
     curves = [
         (columns["t"], columns["objective"], style, colour, label)
-        for columns, (label, _), colour, style in zip(held, view.runs, COLOURS, ("-", "--"))
+        for columns, (label, _), colour, style in zip(held, view.runs, view.colours, ("-", "--"))
     ]
     return _curves(ax, view.run.times, curves, "objective F", far)
 
@@ -41,7 +42,9 @@ def parts(ax, view):
     curves = [(t, columns["objective"], "-", "black", "objective F")]
     if "lyapunov" in columns:
         curves.insert(0, (t, columns["lyapunov"], "-", "0.6", "energy E"))
-    terms = [name for name in view.run.problem.get("terms", ()) if np.ptp(columns[name]) > 0]
+    # particles report no value of an entropy
+    terms = [name for name in view.run.problem.get("terms", ()) if name in columns]
+    terms = [name for name in terms if np.ptp(columns[name]) > 0]
     terms += ["kinetic"] * ("kinetic" in columns)
     curves += [(t, columns[name], "--", shade, name) for name, shade in zip(terms, COLOURS)]
     return _curves(ax, view.run.times, curves, "objective and parts")
@@ -83,57 +86,81 @@ def distances(ax, view):
     return _curves(ax, table["t"], curves, table.ylabel, far)
 
 
+def has_outputs(view):
+    """Return whether all runs have model outputs."""
+    return all(run.outputs is not None for _, run in view.runs)
+
+
 def fit(ax, view):
-    """Draw the data and the final model outputs, over the sample if there is no abscissa."""
-    first, pairs = view.run, view.runs
-    if first.outputs is None:
-        ax.axis("off")
-        ax.text(0.5, 0.5, "no model output", ha="center", transform=ax.transAxes, color="0.4")
-        return
-    n = first.outputs.shape[1]
-    target = first.target if first.target is not None and len(first.target) == n else None
-    if target is not None and np.all(np.abs(target) == 1) and first.abscissa is None:
-        classes(ax, pairs, target)
-        return
-    x = first.abscissa
+    """Draw data and final model outputs: over their abscissa, as stems where they are Fourier
+    coefficients, else against the data.
+    """
+    first, outputs = view.run, [run.outputs[-1] for _, run in view.runs]
+    n = len(outputs[0])
+    x, target = first.abscissa, first.target
+    target = target if target is not None and len(target) == n else None
+    fourier = "Filter.dirichlet" in str(first.problem)
+    runs = list(zip(view.runs, outputs, view.colours, ("-", "--")))
+    if x is None and not fourier and target is not None:
+        if np.all(np.abs(target) == 1):
+            return classes(ax, [(label, output) for (label, _), output, _, _ in runs], target)
+        ends = [min(target.min(), *map(np.min, outputs)), max(target.max(), *map(np.max, outputs))]
+        ax.plot(ends, ends, color="0.6", lw=0.8, label="exact")
+        for (label, _), output, colour, _ in runs:
+            ax.plot(target, output, ".", ms=3, color=colour, label=label)
+        ax.set(xlabel="data", ylabel="model output at the end")
+        legend_above(ax)
+        return ax
     order = np.arange(n) if x is None else np.argsort(x, kind="stable")
     x = np.arange(n) if x is None else x[order]
-    marker = "o" if n <= 60 else "-"
+    stems = fourier and n <= 80
     if target is not None:
-        ax.plot(x, target[order], marker, ms=3, lw=0.8, color="0.6", label="data")
-    for (label, solution), colour, style in zip(pairs, COLOURS, ("-", "--")):
-        ax.plot(x, solution.outputs[-1][order], style, lw=1.2, color=colour, label=label)
-    ax.set_xlabel("sample" if first.abscissa is None else "abscissa of the data")
+        style = {"color": "0.7", "label": "data"}
+        if stems:
+            ax.vlines(x, 0, target, lw=5, **style)
+        else:
+            ax.plot(x, target[order], "o" if n <= 60 else "-", ms=3, lw=0.8, **style)
+    for i, ((label, _), output, colour, style) in enumerate(runs):
+        if stems:
+            ax.vlines(
+                x + 0.3 * (i - (len(runs) - 1) / 2), 0, output, lw=1.5, color=colour, label=label
+            )
+        else:
+            ax.plot(x, output[order], style, lw=1.2, color=colour, label=label)
+    if fourier:
+        ax.axhline(0, color="0.6", lw=0.6)
+    where = "Fourier coefficient" if fourier else "sample"
+    ax.set_xlabel(where if first.abscissa is None else "abscissa of the data")
     ax.set_ylabel("model output at the end")
     legend_above(ax)
+    return ax
 
 
-def classes(ax, pairs, labels):
-    """Draw the distribution of the final model output for the samples of either label."""
-    outputs = np.concatenate([solution.outputs[-1] for _, solution in pairs])
-    edges = np.linspace(outputs.min(), outputs.max() + 1e-12, 41)
-    for (name, solution), style in zip(pairs, ("-", "--")):
+def classes(ax, outputs, labels):
+    """Draw the distribution of labelled final outputs for the samples of either label."""
+    every = np.concatenate([output for _, output in outputs])
+    edges = np.linspace(every.min(), every.max() + 1e-12, 41)
+    for (name, output), style in zip(outputs, ("-", "--")):
         for label, colour in ((1, COLOURS[0]), (-1, COLOURS[1])):
-            counts, _ = np.histogram(solution.outputs[-1][labels == label], edges)
-            text = f"label {label:+d}" if len(pairs) == 1 else f"label {label:+d}, {name}"
+            counts, _ = np.histogram(output[labels == label], edges)
+            text = f"label {label:+d}" if len(outputs) == 1 else f"label {label:+d}, {name}"
             ax.stairs(counts, edges, color=colour, ls=style, label=text)
     ax.axvline(0, color="0.6", lw=0.8)
-    ax.set_xlabel("model output at the end")
-    ax.set_ylabel("samples")
+    ax.set(xlabel="model output at the end", ylabel="samples")
     legend_above(ax)
+    return ax
 
 
 def fans(ax, view):
     """Draw how the mass spreads along every axis: median, half and nine tenths of it."""
-    # of many axes the first four fit
-    axes = divided(ax, min(len(view.names), 4), 1, sharex=True)[:, 0]
-    times, measures = view.over_time()
-    colour = kind_colour(measures[0])
-    for k, (ax, name) in enumerate(zip(axes, view.names)):
-        rows = np.array([measure.quantiles(k, LEVELS) for measure in measures])
-        ax.fill_between(times, rows[:, 0], rows[:, 4], color=colour, alpha=0.2, lw=0, label="90 %")
-        ax.fill_between(times, rows[:, 1], rows[:, 3], color=colour, alpha=0.4, lw=0, label="50 %")
-        ax.plot(times, rows[:, 2], color=colour, label="median")
+    axes = divided(ax, len(view.names), 1, sharex=True)[:, 0]
+    times, found = view.spread
+    colour = view.colours[0]
+    for ax, name, rows in zip(axes, view.names, found.transpose(1, 2, 0)):
+        low, lower, middle, upper, high = (rows[int(np.argmin(np.abs(LEVELS - q)))] for q in SHOWN)
+        ax.fill_between(times, low, high, color=colour, alpha=0.2, lw=0, label="90 %")
+        ax.fill_between(times, lower, upper, color=colour, alpha=0.4, lw=0, label="50 %")
+        ax.plot(times, middle, color=colour, label="median")
         time_axis(ax, view.run.times)
         ax.set_ylabel(name)
         ax.label_outer()
@@ -151,8 +178,8 @@ def history(ax, view):
         values = np.stack(values, axis=1)
         between = np.concatenate([times[:1], 0.5 * (times[1:] + times[:-1]), times[-1:]])
         shades = {"cmap": colour_map(True), "norm": colour_scale([values], signed=True)}
-        drawn = ax.pcolormesh(between, edges[0], values, rasterized=True, **shades)
-        label = f"signed mass per unit {view.names[0]}"
+        drawn = pixels.image(ax, values, (edges[0], between), **shades)
+        label = f"signed mass per unit {view.names[0]},\n{pixels.RULE}"
         ax.figure.colorbar(drawn, ax=ax, label=label, pad=0.01)
     else:
         _paths(ax, measures, times)

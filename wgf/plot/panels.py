@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from wgf.functional import forms
 from wgf.functional.functional import Functional
+from wgf.measures.signed import amplitude_projection
+from wgf.plot import pixels
 from wgf.plot.style import COLOURS, MAP, NEGATIVE, POSITIVE, SECOND
 from wgf.plot.views import DECADES, Signed, divided, profile, reach
 
@@ -43,11 +46,6 @@ def scale_of(measures, plane, linear=False):
     return colour_scale(found, isinstance(measures[0], Signed), linear)
 
 
-def kind_colour(measure):
-    """Return the colour of densities or that of particles."""
-    return COLOURS[0 if measure.kind == "density" else 1]
-
-
 def bounds(states, plane):
     """Return the part of the plane that holds the mass in any of the states, with a margin."""
     measures = [measure for state in states for _, measure in state]
@@ -62,18 +60,12 @@ def bounds(states, plane):
     return low, high
 
 
-def image(ax, values, first, second, norm, colours=None, **options):
-    """Draw cell values, the first axis upwards, in `colours` instead of those of densities."""
-    return ax.imshow(
-        values,
-        origin="lower",
-        aspect="auto",
-        extent=(second.lower, second.upper, first.lower, first.upper),
-        cmap=colour_map() if colours is None else colours,
-        norm=norm,
-        interpolation="nearest",
-        **options,
-    )
+def cells(ax, measure, plane, norm):
+    """Draw the density of two axes ``(up, right)``, each pixel the largest cell that it covers."""
+    seen = measure.marginal(*plane)
+    edges = tuple(axis.edges for axis in seen.mesh.axes)
+    shades = {"cmap": colour_map(isinstance(measure, Signed)), "norm": norm}
+    return pixels.image(ax, seen.values, edges, **shades)
 
 
 def dots(ax, measure, plane, colour=COLOURS[1], label="particles"):
@@ -89,27 +81,26 @@ def dots(ax, measure, plane, colour=COLOURS[1], label="particles"):
     return ax.scatter(right, up, label=label, **style)
 
 
-def plane_panel(ax, state, plane, names, norm, box):
-    """Draw labelled measures in a plane; return the image if there is one."""
-    shown = None
-    for _, measure in state:
-        if measure.kind == "density":
-            seen = measure.marginal(*plane)
-            shades = colour_map(isinstance(measure, Signed))
-            shown = image(ax, seen.values, *seen.mesh.axes, norm, shades)
-        else:
-            dots(ax, measure, plane)
-    frame(ax, plane, names, box)
-    return shown
+def plane_panel(ax, view, measure, plane, norm, box, colour=None):
+    """Draw one measure in a plane: an image of cells or particles by their weight."""
+    if measure.kind == "density":
+        drawn = cells(ax, measure, plane, norm)
+    else:
+        drawn = dots(ax, measure, plane, colour or view.colours[0])
+    frame(ax, view, plane, box)
+    return drawn
 
 
-def frame(ax, plane, names, box):
-    """Set the limits and the names of the axes of a plane."""
+def frame(ax, view, plane, box, equal=True):
+    """Set limits and names of the axes of a plane, and one scale where they have the same unit."""
     (bottom, left), (top, right) = box
-    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel=names[plane[1]], ylabel=names[plane[0]])
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    ax.set(xlabel=view.names[plane[1]], ylabel=view.names[plane[0]])
+    if equal and view.alike(plane) and 1 / 3 < (right - left) / (top - bottom) < 3:
+        ax.set_aspect("equal")
 
 
-def line_panel(ax, state, k=0, name="", upright=False):
+def line_panel(ax, state, k=0, name="", upright=False, colours=COLOURS):
     """Draw labelled measures along an axis: steps of cells, histograms of particles.
 
     Of signed measures the first is filled, the others are lines in its bins.
@@ -123,14 +114,17 @@ def line_panel(ax, state, k=0, name="", upright=False):
         if signed and not i:
             for sign, colour, word in ((1, POSITIVE, "positive"), (-1, NEGATIVE, "negative")):
                 text = f"{label}, {word}" if many else word
-                style = {"fill": True, "alpha": 0.75, "lw": 0, "color": colour, "label": text}
-                ax.stairs(sign * np.maximum(sign * values, 0), where, **style, **way)
+                # a line around, or a spike of one cell would be thinner than a pixel
+                style = {"fill": True, "alpha": 0.75, "fc": colour, "ec": colour, "lw": 0.8}
+                ax.stairs(sign * np.maximum(sign * values, 0), where, label=text, **style, **way)
         elif signed:
             ax.stairs(values, where, color=SECOND, lw=0.9, ls="--", label=label, **way)
         else:
             filled = {} if measure.kind == "density" else {"fill": True, "alpha": 0.4}
-            colour = COLOURS[i] if many else kind_colour(measure)
-            ax.stairs(values, where, color=colour, label=label, **filled, **way)
+            style = {"color": colours[i], "label": label, "ls": ("-", "--")[i and not filled]}
+            ax.stairs(values, where, **style, **filled, **way)
+    if signed:
+        (ax.axvline if upright else ax.axhline)(0, color="0.6", lw=0.6)
     if not upright:
         ax.set_xlabel(name)
 
@@ -145,85 +139,181 @@ def _bins(measures, k):
     return np.linspace(axis.lower, axis.upper, count + 1)
 
 
+def _rows(view, plane):
+    """Return the rows that a plane takes: one for each run, one for the difference of densities."""
+    if len(plane) == 1 or len(view.runs) == 1:
+        return 1
+    first, second = (run.snapshots[0] for _, run in view.runs)
+    return 2 + (view.kind == second.kind == "density" and first.domain == second.domain)
+
+
+def snapshots_height(view):
+    """Return the height of `snapshots` in inches."""
+    return sum(2.8 if rows == 1 else 2.1 * rows for rows in (_rows(view, p) for p in view.planes))
+
+
 def snapshots(ax, view):
-    """Draw the measures at the chosen times, a row a plane, each on one scale."""
-    grid = divided(ax, len(view.planes), len(view.times), sharex="row", sharey="row")
-    for row, plane in zip(grid, view.planes):
-        (_lines if len(plane) == 1 else _planes)(row, view, plane)
-    for frame_, time in zip(grid[0], view.times):
-        frame_.set_title(f"t = {time:.4g}")
-    for inner in grid[:, 1:].flat:
-        inner.set_ylabel("")
-    return grid
+    """Draw the measures at the chosen times: a row for each plane and run, each plane on one scale.
+
+    Two densities on the same cells have their difference below them.
+    """
+    found = []
+    for block, plane in zip(divided(ax, len(view.planes), 1)[:, 0], view.planes):
+        shape = _rows(view, plane), len(view.times)
+        grid = divided(block, *shape, sharex=True, sharey=True)
+        (_lines if len(plane) == 1 else _planes)(grid, view, plane)
+        for inner in grid.flat:
+            inner.label_outer()
+        found.append(grid)
+    for top, time in zip(found[0][0], view.times):
+        top.set_title(f"t = {time:.4g}")
+    return found
 
 
-def _lines(axes, view, plane):
-    name = view.names[plane[0]]
+def _lines(grid, view, plane):
+    name, axes = view.names[plane[0]], grid[0]
     for ax, state in zip(axes, view.states):
-        line_panel(ax, state, plane[0], name)
+        line_panel(ax, state, plane[0], name, colours=view.colours)
     axes[0].set_ylabel(f"{'signed ' if view.signed else ''}mass per unit {name}")
     axes[0].legend(fontsize=7)
 
 
-def _planes(axes, view, plane):
-    norm = scale_of([m for state in view.states for _, m in state], plane, linear=True)
-    box, shown = bounds(view.states, plane), None
-    for ax, state in zip(axes, view.states):
-        shown = plane_panel(ax, state, plane, view.names, norm, box) or shown
-    if shown is not None:
+def _planes(grid, view, plane):
+    measures = [measure for state in view.states for _, measure in state]
+    norm, box = scale_of(measures, plane, linear=True), bounds(view.states, plane)
+    images = {}
+    for ax, state in zip(grid.T, view.states):
+        for i, (place, (label, measure)) in enumerate(zip(ax, state)):
+            drawn = plane_panel(place, view, measure, plane, norm, box, view.colours[i])
+            if measure.kind == "density":
+                images[0] = drawn
+            if len(state) > 1:
+                corner = {"xycoords": "axes fraction", "va": "top", "fontsize": 8}
+                place.annotate(label, (0.03, 0.97), color=view.colours[i], **corner)
+        if len(ax) == 3:
+            first, second = (measure.marginal(*plane) for _, measure in state)
+            values = first.values - second.values
+            shades = {"cmap": colour_map(True), "norm": colour_scale([values], True, True)}
+            edges = tuple(axis.edges for axis in first.mesh.axes)
+            drawn = pixels.image(ax[2], values, edges, **shades)
+            frame(ax[2], view, plane, box)
+            names = " − ".join(label for label, _ in state)
+            ax[2].figure.colorbar(drawn, ax=ax[2], orientation="horizontal", label=names)
+    for drawn in images.values():
         extend = "neither" if view.signed else "min"
-        ax.figure.colorbar(shown, ax=list(axes), label=unit(view, plane), pad=0.01, extend=extend)
-    if len(view.runs) > 1 and not view.signed and any(m.kind != "density" for _, m in state):
-        # a marker of one size for particles of any weight
-        (marker,) = axes[-1].plot([], [], "o", ms=3, color=COLOURS[1])
-        axes[-1].legend([marker], ["particles"], loc="upper right", handletextpad=0.2)
+        text = f"{unit(view, plane)},\n{pixels.RULE}"
+        places = list(grid[:2].flat)
+        places[0].figure.colorbar(drawn, ax=places, label=text, pad=0.01, extend=extend)
 
 
 def unit(view, plane):
     """Return what the colours of a plane mean."""
-    names = " × ".join(view.names[k] for k in plane)
+    names = " × ".join(view.names[k] for k in sorted(plane))
     return f"{'signed ' if view.signed else ''}mass per unit {names}"
 
 
-def joint(ax, view, state=None, plane=None, norm=None, box=None, title="the end, with marginals"):
-    """Draw a projection with the marginals along its sides, of the end where no state is given."""
-    state, plane = state or view.end, plane or view.planes[0]
-    norm = norm or scale_of([m for _, m in state], plane)
-    box = box or bounds([state], plane)
+def joint(ax, view, measure=None, plane=None, norm=None, box=None, title="the end, with marginals"):
+    """Draw a projection with the marginals along its sides, of the end if no measure is given."""
+    measure, plane = measure or view.end[0][1], plane or view.planes[0]
+    state = [(view.label, measure)]
+    norm, box = norm or scale_of([measure], plane), box or bounds([state], plane)
     ratios = {"width_ratios": [4, 1], "height_ratios": [1, 4]}
     (top, corner), (main, side) = divided(ax, 2, 2, ratios, sharex="col", sharey="row")
     corner.remove()
-    plane_panel(main, state, plane, view.names, norm, box)
-    line_panel(top, state, plane[1])
-    line_panel(side, state, plane[0], upright=True)
+    drawn = plane_panel(main, view, measure, plane, norm, box)
+    # of one width with the marginal above
+    main.set_aspect("auto")
+    line_panel(top, state, plane[1], colours=view.colours)
+    line_panel(side, state, plane[0], upright=True, colours=view.colours)
     for beside in (top, side):
         beside.tick_params(labelbottom=False, labelleft=False)
     top.set(title=title, ylabel="mass", xlabel="")
     side.set_xlabel("mass")
-    return main
+    return drawn
+
+
+# amplitude below this share of the largest is not counted as a spike
+LEAST = 0.02
+
+
+def has_amplitudes(view):
+    """Return whether a view has an amplitude measure over one position: spikes are looked for."""
+    if view.signed:
+        return len(view.names) == 1
+    return view.amplitude and len(view.names) == 2 and view.names[0] == "w"
+
+
+def amplitudes(ax, view):
+    """Draw the amplitude measure ``∫ w dmu(w, ·)`` at the end as spikes, with the truth if given.
+
+    A spike is a group of neighbouring bins of one sign: a stem of its amplitude at its mean, and a
+    bar over its width, beside which a spread-out group is seen for what it is.
+    """
+    name = view.names[-1]
+    ax.axhline(0, color="0.6", lw=0.6)
+    if view.truth is not None:
+        positions, sizes = (np.ravel(each) for each in view.truth)
+        ax.vlines(positions, 0, sizes, color="0.8", lw=6, label="truth")
+    for (label, measure), colour, width in zip(view.end, view.colours, (4, 1.2)):
+        signed = measure if view.signed else Signed(amplitude_projection(measure))
+        middle, size, low, high = spikes(signed)
+        ax.vlines(middle, 0, size, color=colour, lw=width if len(view.end) > 1 else 2, label=label)
+        ax.hlines(size, low, high, color=colour, lw=2)
+    ax.set(xlabel=name, ylabel="amplitude at the end", title="amplitude by position")
+    low, high = bounds([[("", signed)]], (0, 0))
+    ax.set_xlim(low[0], high[0])
+    ax.legend(fontsize=7)
+    return ax
+
+
+def spikes(signed):
+    """Return position, amplitude and ends of the groups of neighbouring bins of one sign."""
+    one = signed.marginal(0)
+    axis = None if one.domain is None else one.domain.axes[0]
+    if one.kind == "density":
+        edges = axis.edges
+    else:
+        ends = one.points.min(), one.points.max()
+        edges = np.linspace(*(ends if axis is None else (axis.lower, axis.upper)), 257)
+    values, _ = profile(one, 0, edges)
+    masses, centres = values * np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
+    kept = np.flatnonzero(np.abs(masses) > LEAST * np.abs(masses).max())
+    # a gap of one bin does not part a spike, another sign does
+    parted = (np.diff(kept) > 2) | (np.diff(np.sign(masses[kept])) != 0)
+    groups = np.split(kept, np.flatnonzero(parted) + 1) if len(kept) else []
+    found = [
+        (centres[g] @ masses[g] / masses[g].sum(), masses[g].sum(), edges[g[0]], edges[g[-1] + 1])
+        for g in groups
+    ]
+    return np.array(found).reshape(-1, 4).T
 
 
 def slices(ax, view):
     """Draw three slices of a density in space, through the middle and the outer twentieths."""
     axes, measure = divided(ax, 1, 3, sharex=True, sharey=True)[0], view.end[0][1]
+    plane, mesh = view.planes[0], measure.mesh
     cuts = measure.quantiles(2, (0.05, 0.5, 0.95))
-    values, mesh = measure.values, measure.mesh
     places = np.clip(np.searchsorted(mesh.axes[2].edges, cuts) - 1, 0, mesh.shape[2] - 1)
-    norm = colour_scale([values[:, :, k] for k in places])
-    box = bounds([view.end], (0, 1))
+    norm = colour_scale([measure.values[:, :, k] for k in places])
+    box = bounds([view.end], plane)
     for ax, k in zip(axes, places):
-        shown = image(ax, values[:, :, k], *mesh.axes[:2], norm)
+        values = np.transpose(measure.values[:, :, k], plane)
+        edges = tuple(mesh.axes[i].edges for i in plane)
+        shown = pixels.image(ax, values, edges, cmap=colour_map(), norm=norm)
         if view.functional is not None:
-            variation_lines(ax, view.functional, measure, box, at=k)
-        frame(ax, (0, 1), view.names, box)
+            variation_lines(ax, view.functional, measure, plane, box, at=k)
+        frame(ax, view, plane, box)
         ax.set_title(f"{view.names[2]} = {mesh.axes[2].centers[k]:.3g}")
         ax.label_outer()
-    ax.figure.colorbar(shown, ax=list(axes), label="density", pad=0.01, extend="min")
+    label = f"density, {pixels.RULE}"
+    ax.figure.colorbar(shown, ax=list(axes), label=label, pad=0.01, extend="min")
     return axes
 
 
 def _space_labels(ax, names):
     ax.set(xlabel=names[1], ylabel=names[2], zlabel=names[0])
+    # room for the label at the right
+    ax.set_box_aspect(None, zoom=0.85)
 
 
 def space(ax, view):
@@ -291,69 +381,128 @@ def coarse(measure, cells):
 
 
 def variation(ax, view):
-    """Draw the first variation with the measure on one axis, its level lines and support on two."""
-    (state, (_, shown)), plane = (view.end, view.end[0]), view.planes[0]
-    box = bounds([state], plane)
+    """Draw the first variation with the measure on one axis, its level lines and support on two.
+
+    Where the flow has come to rest it is constant on the mass: how far it is from that is told.
+    """
+    measure, plane = view.end[0][1], view.planes[0]
+    box = bounds([view.end], plane)
     if len(plane) == 2:
-        variation_lines(ax, view.functional, shown, box)
-        if shown.kind == "density":
-            support(ax, shown)
+        spread = variation_lines(ax, view.functional, measure, plane, box)
+        if measure.kind == "density":
+            support(ax, measure, plane)
         else:
-            dots(ax, shown, plane)
-        frame(ax, plane, view.names, box)
+            dots(ax, measure, plane, view.colours[0])
+        frame(ax, view, plane, box)
         ax.set_title("level lines of F' and the support")
-        return ax
-    values, (nodes,) = sampled(view.functional, shown, box)
-    ax.plot(nodes, values, color="0.2", label="F'")
-    lower = ax.twinx()
-    line_panel(lower, state, 0)
-    lower.set_yticks([])
-    ax.set(xlabel=view.names[0], ylabel="first variation F'")
+    else:
+        values, rest, (nodes,), spread = sampled(view.functional, measure, plane, box)
+        beside = ax.twinx()
+        line_panel(beside, view.end, 0, colours=view.colours)
+        beside.set_yticks([])
+        ax.set_zorder(beside.get_zorder() + 1)
+        ax.patch.set_visible(False)
+        if rest is not None:
+            ax.plot(nodes, rest, "--", color="0.6", label="without entropy")
+        ax.plot(nodes, values, color="0.2", label="F'")
+        ax.set(xlabel=view.names[0], ylabel="first variation F'")
+        ax.legend(fontsize=7)
+    corner = {"xycoords": "axes fraction", "va": "top", "ha": "right", "fontsize": 7}
+    corner["bbox"] = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1}
+    note = " without entropy" if _local(view.functional) and measure.kind != "density" else ""
+    ax.annotate(f"F'{note} on the mass: ± {spread:.1e}", (0.98, 0.99), **corner)
     return ax
 
 
-def sampled(functional, measure, box, at=None):
-    """Return the first variation and the nodes along the axes of a box.
+def _local(functional):
+    return functional.of_form(forms.Local)
+
+
+def sampled(functional, measure, plane, box, at=None):
+    """Return the first variation in a box, without the local energies, the nodes, its spread.
 
     The nodes are cell centres of a density, where its local energies have a value, all of them
     where a convolution gives them at once; of particles, which have no density to vary, the local
-    energies are left out.
+    energies are left out. The spread is the standard deviation over the mass.
     """
-    nodes = []
-    for k, (low, high) in enumerate(zip(*box)):
+    density, local = measure.kind == "density", _local(functional)
+    every = at is None and bool(functional.of_form(forms.Pairwise))
+    nodes, inside = [], []
+    for k, low, high in zip(plane, *box):
         axis = None if measure.domain is None else measure.domain.axes[k]
-        if measure.kind == "density":
-            inside = np.flatnonzero((axis.edges[1:] > low) & (axis.edges[:-1] < high))
-            nodes.append(axis.centers[inside[:: 1 + len(inside) // (2 * NODES)]])
-            continue
-        low, high = (low, high) if axis is None else (max(low, axis.lower), min(high, axis.upper))
-        nodes.append(np.linspace(low, high, 400 if len(box[0]) == 1 else NODES))
-    points = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(nodes))
-    if at is not None:
-        height = measure.domain.axes[2].centers[at]
-        points = np.column_stack([points, np.full(len(points), height)])
-    if measure.kind != "density":
-        smooth = [term for term in functional.terms if not term.local]
-        functional = Functional(smooth) if smooth else None
+        if density:
+            there = np.flatnonzero((axis.edges[1:] > low) & (axis.edges[:-1] < high))
+            inside.append(there if every else there[:: 1 + len(there) // (2 * NODES)])
+            nodes.append(axis.centers[inside[-1]])
+        else:
+            if axis is not None:
+                low, high = max(low, axis.lower), min(high, axis.upper)
+            nodes.append(np.linspace(low, high, 400 if len(plane) == 1 else NODES))
+    order = np.argsort(plane)
     shape = tuple(map(len, nodes))
-    values = np.zeros(shape)
-    if functional is not None:
-        values = functional.first_variation(measure, points).reshape(shape)
-    return np.ma.masked_invalid(values), nodes
+    grid = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(nodes))
+    points = grid[:, order]
+    if at is not None:
+        points = np.column_stack([points, np.full(len(points), measure.domain.axes[2].centers[at])])
+    smooth = [term for term in functional.terms if term not in local]
+    rest = Functional(smooth) if smooth else None
+
+    def values_of(part, where):
+        if part is None:
+            return np.zeros(shape if where is points else len(where))
+        if where is points and density and every:
+            whole = np.transpose(part.first_variation(measure), plane)
+            return whole[np.ix_(*inside)]
+        found = part.first_variation(measure, where)
+        return found.reshape(shape) if where is points else found
+
+    smooth_values = values_of(rest, points)
+    if not density:
+        shares = measure.weights / max(measure.mass, 1e-300)
+        on_mass = values_of(rest, measure.points[:, : len(points.T)])
+        return smooth_values, None, nodes, _deviation(on_mass, shares)
+    values = values_of(functional, points) if local else smooth_values
+    masses = measure.values if at is None else measure.values[:, :, at]
+    masses = np.transpose(masses, plane if len(plane) > 1 else (0,))[np.ix_(*inside)]
+    # an entropy's variation at cells next to empty says nothing, at empty ones it is infinite
+    hidden = ~np.isfinite(values) | (bool(local) & (masses <= 1e-6 * masses.max()))
+    shares = np.where(hidden, 0.0, masses) / max(masses[~hidden].sum(), 1e-300)
+    spread = _deviation(np.where(hidden, 0.0, values), shares)
+    return np.ma.array(values, mask=hidden), smooth_values if local else None, nodes, spread
 
 
-def variation_lines(ax, functional, measure, box, at=None):
-    """Draw level lines of ``F'(mu)`` in a box of the first two axes."""
-    values, (first, second) = sampled(functional, measure, box, at)
-    if np.ptp(values) > 0 and min(values.shape) > 1:
-        lines = ax.contour(second, first, values, 14, colors="0.35", linewidths=0.5)
+def _deviation(values, shares):
+    mean = np.sum(values * shares)
+    return float(np.sqrt(np.sum((values - mean) ** 2 * shares)))
+
+
+def variation_lines(ax, functional, measure, plane, box, at=None):
+    """Draw level lines of ``F'(mu)`` in a box of a plane and return its spread over the mass.
+
+    With an entropy their distance is that of the level lines without it: where it has done its
+    work and F' is flat, there are none.
+    """
+    values, rest, (up, right), spread = sampled(functional, measure, plane, box, at)
+    if rest is not None:
+        rest = np.ma.array(rest, mask=np.ma.getmaskarray(values))
+    reference = values if rest is None or not np.ptp(rest) > 0 else rest
+    step = np.ptp(reference) / 14
+    if step > 0 and np.ptp(values) > step and min(values.shape) > 1:
+        from matplotlib.ticker import MaxNLocator
+
+        levels = MaxNLocator(15).tick_values(values.min(), values.max())
+        if rest is not None:
+            levels = np.arange(np.ceil(values.min() / step), values.max() / step + 1)[:60] * step
+        lines = ax.contour(right, up, values, levels, colors="0.35", linewidths=0.5)
         ax.clabel(lines, lines.levels[::3], fontsize=6)
+    return spread
 
 
-def support(ax, measure):
+def support(ax, measure, plane):
     """Fill the smallest set of cells that holds 99 % of the mass."""
     from matplotlib.colors import ListedColormap
 
     inside = np.where(measure.values >= _level(measure.values, 0.99), 1.0, np.nan)
+    edges = tuple(measure.mesh.axes[k].edges for k in plane)
     fill = ListedColormap([COLOURS[1]])
-    return image(ax, inside, *measure.mesh.axes, None, fill, alpha=0.6)
+    return pixels.image(ax, np.transpose(inside, plane), edges, cmap=fill, alpha=0.6)

@@ -65,25 +65,35 @@ def _signed(view, *dimensions):
 END = {"row": "end", "height": 3.4}
 COURSE = {"row": "course"}
 PANELS = [
-    Panel("measures", panels.snapshots, row="times", height=lambda view: 2.8 * len(view.planes)),
+    Panel("measures", panels.snapshots, row="times", height=panels.snapshots_height),
     Panel("joint", panels.joint, lambda v: _plain(2)(v) or _signed(v, 2), width=1.15, **END),
     Panel("surface", panels.surface, _plain(3, kind="density"), width=1.15, **END),
     Panel("slices", panels.slices, _plain(3, kind="density"), width=2.8, **END),
     Panel("space", panels.space, _plain(3, kind="particles"), width=1.15, **END),
     Panel("variation", panels.variation, lambda v: v.functional and _plain(1, 2)(v), **END),
-    Panel("fans", histories.fans, _plain(), width=1.3, **END),
+    Panel(
+        "amplitudes",
+        panels.amplitudes,
+        panels.has_amplitudes,
+        row="end",
+        width=1.3,
+        height=lambda view: 3.4 if _one(view) else 2.2,
+    ),
+    Panel(
+        "fans",
+        histories.fans,
+        lambda v: _plain()(v) and not panels.has_amplitudes(v),
+        width=1.3,
+        row="end",
+        height=lambda v: max(3.4, 0.6 * len(v.names)),
+    ),
     Panel("history", histories.history, lambda v: _signed(v, 1), width=1.8, **END),
     Panel("masses", histories.masses, _signed, **END),
     Panel("parts", histories.parts, _one, **COURSE),
     Panel("budget", histories.budget, _one, **COURSE),
     Panel("objectives", histories.objectives, lambda view: not _one(view), **COURSE),
-    Panel(
-        "distances",
-        histories.distances,
-        lambda view: view.table is not None and view.table.curves,
-        **COURSE,
-    ),
-    Panel("fit", histories.fit, **COURSE),
+    Panel("distances", histories.distances, lambda v: v.table and v.table.curves, **COURSE),
+    Panel("fit", histories.fit, histories.has_outputs, **COURSE),
 ]
 
 
@@ -111,6 +121,7 @@ def run(
     path: str | pathlib.Path | None = None,
     functional=None,
     panels: Sequence[Panel] | None = None,
+    truth: tuple | None = None,
 ) -> Figure:
     """Draw a sheet for one run.
 
@@ -128,13 +139,15 @@ def run(
         Adds the level lines of the first variation with the support of the measure.
     panels : sequence of Panel, optional
         Drawn where they apply, in place of `wgf.plot.PANELS`.
+    truth : (array of shape (k, d), array of shape (k,)), optional
+        True positions and amplitudes, drawn beside those found.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     kind = solution.snapshots[0].kind
-    return _sheet(View([(kind, solution)], functional), solution.times, path, panels)
+    return _sheet(View([(kind, solution)], functional, truth=truth), solution.times, path, panels)
 
 
 def comparison(
@@ -144,6 +157,7 @@ def comparison(
     table: dict,
     path: str | pathlib.Path | None = None,
     panels: Sequence[Panel] | None = None,
+    truth: tuple | None = None,
 ) -> Figure:
     """Draw two runs beside each other; see `wgf.compare`.
 
@@ -156,19 +170,21 @@ def comparison(
     path : path, optional
     panels : sequence of Panel, optional
         Drawn where they apply, in place of `wgf.plot.PANELS`.
+    truth : (array of shape (k, d), array of shape (k,)), optional
+        True positions and amplitudes, drawn beside those found.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    view = View(zip(labels, (a, b)), table=table)
+    view = View(zip(labels, (a, b)), table=table, truth=truth)
     return _sheet(view, table["t"], path, panels)
 
 
 def _sheet(view, times, path, chosen):
     """Draw the panels that apply row by row."""
-    columns = view.run.diagnostics
-    view.times = panel_times(times, (columns["t"], columns["objective"]))
+    at, way = view.way()
+    view.times = panel_times(times, (at, -way))
     rows = {}
     for panel in PANELS if chosen is None else chosen:
         checks.instance("panel", panel, Panel)
@@ -176,15 +192,26 @@ def _sheet(view, times, path, chosen):
             rows.setdefault(panel.row, []).append(panel)
     if not rows:
         raise checks.InputError("panels: none applies to this run, give another one")
-    heights = [max(_height(panel, view) for panel in row) for row in rows.values()]
+    # above them a line that says what was solved
+    heights = [0.2, *(max(_height(panel, view) for panel in row) for row in rows.values())]
     with drawing((11.5, sum(heights)), path) as figure:
-        places = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
+        head, *places = figure.subfigures(len(heights), 1, height_ratios=heights)
+        head.text(0.01, 0.5, _heading(view), fontsize=7, color="0.4", va="center")
         for place, row in zip(places, rows.values()):
             widths = {"width_ratios": [panel.width for panel in row]}
             axes = place.subplots(1, len(row), squeeze=False, gridspec_kw=widths)[0]
             for ax, panel in zip(axes, row):
                 panel.draw(ax, view)
     return figure
+
+
+def _heading(view):
+    """Return what was solved: kind, size and method of every run."""
+    lines = []
+    for label, run in view.runs:
+        words = [f"{label}: {run.snapshots[0].extent}", run.problem.get("method")]
+        lines.append(", ".join(filter(None, words)))
+    return "   ".join(lines)
 
 
 def _height(panel, view):

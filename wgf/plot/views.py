@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wgf.functional.functional import Functional, Term
 from wgf.measures.mesh import is_phase
 from wgf.measures.signed import is_signed, is_unbalanced
-from wgf.plot.style import planes
+from wgf.plot.style import COLOURS, planes, same_unit
 from wgf.record.solution import in_phase_space
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 DECADES = 1e-4
 # snapshots of a long run that are read for a panel over time
 READ = 60
+# shares of the mass whose places say where it is
+LEVELS = np.arange(0.01, 1.0, 0.02)
 
 
 class Signed:
@@ -94,14 +97,20 @@ class View:
         Pairs ``(up, right)`` of axes that are drawn together, by number; one axis is alone.
     times : array
         The times at which the measures are drawn.
+    colours : list
+        One for each run: densities and particles have their own, two of a kind the first two.
+    amplitude : bool
+        Whether the first axis is an amplitude and the others are positions.
     signed : bool
         Whether the measures are two copies of which the difference is drawn.
     functional : Functional or None
     table : dict or None
         Of a comparison.
+    truth : (array, array) or None
+        True positions and amplitudes.
     """
 
-    def __init__(self, runs, functional=None, table=None):
+    def __init__(self, runs, functional=None, table=None, truth=None):
         self.runs = [(label, in_phase_space(run)) for label, run in runs]
         self.label, self.run = self.runs[0]
         found = [run for _, run in self.runs]
@@ -111,12 +120,37 @@ class View:
         )
         self.names = first.axis_names(self.run.problem.get("axes"))[self.signed :]
         self.phase = is_phase(self.names)
-        self.planes = planes(self.names)
-        self.table = table
+        if isinstance(functional, Term):
+            functional = Functional([functional])
+        self.amplitude = self._amplitude(functional)
+        self.planes = [self._oriented(plane) for plane in planes(self.names)]
+        kinds = [run.snapshots[0].kind for run in found]
+        order = [0 if kind == "density" else 1 for kind in kinds]
+        order = order if len(set(kinds)) == len(kinds) else range(len(kinds))
+        self.colours = [COLOURS[k] for k in order]
+        self.table, self.truth = table, truth
         # with momentum the first variation is a function of the positions alone
         self.functional = None if self.phase else functional
         self.times = self.run.times
         self.kind = first.kind
+
+    def _amplitude(self, functional):
+        """Return whether the first axis is an amplitude, as that of neurons and filters is."""
+        if self.signed or self.phase or len(self.names) < 2:
+            return False
+        functional = functional or getattr(self.run, "functional", None)
+        risks = getattr(functional, "risks", ())
+        return self.names[0] in ("a", "w") or any(risk.features.amplitude for risk in risks)
+
+    def _oriented(self, plane):
+        """Return an amplitude upwards over its position, others as one writes them: x, then y."""
+        if len(plane) == 1 or (self.amplitude and 0 in plane):
+            return plane
+        return plane[::-1]
+
+    def alike(self, plane) -> bool:
+        """Return whether both axes of a plane have the same unit."""
+        return len(plane) == 2 and same_unit(*(self.names[k] for k in plane))
 
     def see(self, measure):
         """Return a measure as panels read it: a signed one as the difference of its copies."""
@@ -141,6 +175,30 @@ class View:
         index = np.unique(np.linspace(0, len(self.run.times) - 1, count).astype(int))
         measures = [self.see(self.run.snapshots[int(k)]) for k in index]
         return np.asarray(self.run.times)[index], measures
+
+    @functools.cached_property
+    def spread(self) -> tuple:
+        """Times and quantiles of the mass at `LEVELS`, shape ``(times, axes, levels)``."""
+        times, found = [], []
+        # reading every snapshot of a long run would be slow, and one at a time is held
+        index = np.unique(np.linspace(0, len(self.run.times) - 1, READ).astype(int))
+        for k in index:
+            measure = self.run.snapshots[int(k)]
+            times.append(self.run.times[k])
+            axes = range(int(self.signed), len(self.names) + self.signed)
+            empty = not measure.mass > 0
+            found.append([LEVELS * np.nan if empty else measure.quantiles(i, LEVELS) for i in axes])
+        return np.array(times), np.array(found)
+
+    def way(self) -> tuple:
+        """Return times and the way that the mass has gone by then: W1 along the axes, added up.
+
+        Every axis counts in units of the largest spread along it.
+        """
+        times, found = self.spread
+        scale = np.ptp(found, axis=2).max(axis=0)
+        steps = np.abs(np.diff(found, axis=0)).mean(axis=2) / np.where(scale > 0, scale, 1.0)
+        return times, np.append(0.0, np.cumsum(np.nan_to_num(steps).sum(axis=1)))
 
 
 @dataclass(frozen=True)
