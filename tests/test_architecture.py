@@ -34,7 +34,7 @@ ROOMS = {
     "numba": ("eulerian/kernels.py", "lagrangian/kernels.py"),
     "h5py": ("record/layout.py",),
     "matplotlib": tuple(
-        f"plot/{name}.py" for name in ("copies", "film", "numbers", "panels", "sheets")
+        f"plot/{name}.py" for name in ("film", "numbers", "panels", "sheets", "views")
     ),
     "argparse": ("command/cli.py",),
     "mpi4py": ("parallel/ranks.py",),
