@@ -20,11 +20,7 @@ class _WithMomentum(ParticleMethod):
     flow = HeavyBall
 
     def __init__(
-        self,
-        step: float = 1e-2,
-        seed: int = 0,
-        batch: int | None = None,
-        look: int | None = None,
+        self, step: float = 1e-2, seed: int = 0, batch: int | None = None, look: int | None = None
     ):
         what = self.title
         self.step = checks.number(f"{what} step", step, above=0)
@@ -159,7 +155,6 @@ class _MomentumStepper(ParticleStepper):
             self.draws, self.batches_state = np.random.default_rng([method.seed, 1]), None
         noise = flow.temperature * float(self.empirical.mass * self.moving.sum())
         self.evaluate()
-        self._look()
         self.begin(flow.friction * (2 * self.kinetic() - noise))
 
     def kinetic(self):
@@ -189,14 +184,12 @@ class _MomentumStepper(ParticleStepper):
         raise TypeError(f"{type(self).__name__} makes no step, define step(dt)")
 
     def commit(self, trial: Trial) -> None:
-        self._look()
-
-    def _look(self):
-        # batches leave the output over all samples to the rows of diagnostics
-        if self.batches is not None:
-            self.outputs = self.empirical.outputs(self.points)
+        """Leave the state where the steps of the attempt ended."""
 
     def diagnose(self) -> Diagnosis:
+        if self.batches is not None:
+            # over all samples: steps saw a batch only
+            self.outputs = self.empirical.outputs(self.points)
         found = super().diagnose()
         kinetic = self.kinetic()
         energy = float(sum(found.parts.values())) + kinetic
@@ -208,7 +201,7 @@ class _MomentumStepper(ParticleStepper):
         self.points, domain = state, self.empirical.domain
         if domain is not None:
             self.points, turned = domain.reflect(state)
-            self.velocities[turned] *= -1
+            np.negative(self.velocities, out=self.velocities, where=turned)
 
     def resumed(self) -> None:
         if self.batches is not None:

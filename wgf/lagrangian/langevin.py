@@ -70,8 +70,7 @@ class _Stepper(ParticleStepper):
         """Put the particles at `state`, reflected once at walls."""
         domain = self.empirical.domain
         if domain is not None:
-            walls = ~domain.periodic
-            lower, upper = domain.lower[walls], domain.upper[walls]
-            above = np.abs(state[:, walls] - lower) + lower
-            state[:, walls] = upper - np.abs(upper - above)
+            above = np.abs(state - domain.lower) + domain.lower
+            mirrored = domain.upper - np.abs(domain.upper - above)
+            state = np.where(domain.periodic, state, mirrored)
         super().place(state)

@@ -30,13 +30,7 @@ class ParticlePartition:
         For more ranks than blocks of the kernels.
     """
 
-    def __init__(
-        self,
-        particles: int,
-        world=None,
-        block: int = 0,
-        divided: bool = True,
-    ):
+    def __init__(self, particles: int, world=None, block: int = 0, divided: bool = True):
         least = kernels.PARTICLES_PER_BLOCK
         block = max(block, least)
         if world is None or not divided or (block > least and world.size > -(-particles // block)):
