@@ -34,7 +34,8 @@ ROOMS = {
     "numba": ("eulerian/kernels.py", "lagrangian/kernels.py"),
     "h5py": ("record/layout.py",),
     "matplotlib": tuple(
-        f"plot/{name}.py" for name in ("film", "numbers", "panels", "sheets", "views")
+        f"plot/{name}.py"
+        for name in ("film", "numbers", "panels", "pixels", "sheets", "variations", "views")
     ),
     "argparse": ("command/cli.py",),
     "mpi4py": ("parallel/ranks.py",),

@@ -6,7 +6,7 @@ from test_pixels import run_of
 
 import wgf
 from wgf import plot
-from wgf.plot import panels
+from wgf.plot import panels, variations
 
 ENTROPIES = (wgf.Entropy(0.1), wgf.PowerEntropy(0.1, 2.0))
 
@@ -22,7 +22,7 @@ def at_rest(cells):
 def test_the_first_variation_with_an_entropy_is_flat_at_rest():
     F, density = at_rest(40)
     box = panels.bounds([[("", density)]], (1, 0))
-    values, rest, nodes, spread = panels.sampled(F, density, (1, 0), box)
+    values, rest, nodes, spread = variations.sampled(F, density, (1, 0), box)
     # round-off of values of order 1
     assert spread < 1e-14 and np.ptp(values) < 1e-13 and np.ptp(rest) > 1
     assert values.shape == tuple(map(len, nodes))
@@ -54,7 +54,7 @@ def test_values_at_the_nodes_are_those_of_the_functional():
     F, density = at_rest(30)
     F = F + wgf.Interaction(lambda z: np.cos(z).sum(axis=1))
     box = (np.array([-1.0, -0.5]), np.array([1.0, 0.5]))
-    values, _, (up, right), _ = panels.sampled(F, density, (1, 0), box)
+    values, _, (up, right), _ = variations.sampled(F, density, (1, 0), box)
     grid = np.stack(np.meshgrid(right, up), axis=-1).reshape(-1, 2)
     where = density.mesh.locate(grid)
     direct = F.first_variation(density).ravel()[where].reshape(values.shape)

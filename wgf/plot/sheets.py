@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wgf import checks
-from wgf.plot import files, histories, panels
+from wgf.plot import files, histories, panels, variations
 from wgf.plot.style import COLOURS, STYLE, panel_times
 from wgf.plot.views import Panel, View
 
@@ -68,9 +68,9 @@ PANELS = [
     Panel("measures", panels.snapshots, row="times", height=panels.snapshots_height),
     Panel("joint", panels.joint, lambda v: _plain(2)(v) or _signed(v, 2), width=1.15, **END),
     Panel("surface", panels.surface, _plain(3, kind="density"), width=1.15, **END),
-    Panel("slices", panels.slices, _plain(3, kind="density"), width=2.8, **END),
+    Panel("slices", variations.slices, _plain(3, kind="density"), width=2.8, **END),
     Panel("space", panels.space, _plain(3, kind="particles"), width=1.15, **END),
-    Panel("variation", panels.variation, lambda v: v.functional and _plain(1, 2)(v), **END),
+    Panel("variation", variations.variation, lambda v: v.functional and _plain(1, 2)(v), **END),
     Panel(
         "amplitudes",
         panels.amplitudes,
@@ -92,7 +92,7 @@ PANELS = [
     Panel("parts", histories.parts, _one, **COURSE),
     Panel("budget", histories.budget, _one, **COURSE),
     Panel("objectives", histories.objectives, lambda view: not _one(view), **COURSE),
-    Panel("distances", histories.distances, lambda v: v.table and v.table.curves, **COURSE),
+    Panel("distances", histories.distances, lambda v: getattr(v.table, "curves", None), **COURSE),
     Panel("fit", histories.fit, histories.has_outputs, **COURSE),
 ]
 
