@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from wgf import checks
 from wgf.eulerian.discrete import DiscreteFunctional
 from wgf.eulerian.slab import Slab, SlabStepper

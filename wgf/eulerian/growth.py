@@ -52,7 +52,7 @@ class GrowthSplitting(Method):
 
     title = "growth"
     flow = FisherRao
-    remedies = {each: NO_GROWTH for each in (forms.Local, forms.Pairwise, forms.General)}
+    remedies = dict.fromkeys((forms.Local, forms.Pairwise, forms.General), NO_GROWTH)
     forms = (forms.Composed, forms.Linear)
 
     def __init__(self, step: float | None = None, order: int = 2, implicit: bool = False):
