@@ -8,28 +8,45 @@ SIGTERM.
 """
 
 import argparse
+import builtins
 import contextlib
+import copy
+import dataclasses
+import difflib
 import io
 import os
 import pathlib
+import re
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 
 from wgf import __version__, checks, parallel
 from wgf.command import runner
+from wgf.command.options import parameters
+from wgf.command.signals import Stopped
 
-METHODS = ("mesh", "particles", "both")
+STATIONARY = "stationary"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports its errors as all bad input is reported."""
+    """Reports its errors as all bad input is reported; takes no abbreviations."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+        # argparse itself takes -1e-3 for an option
+        self._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
 
     def error(self, message):
-        message = " ".join(message.split())
-        raise checks.InputError(f"command line: {message}, see '{self.prog} --help'")
+        message, remedy = " ".join(message.split()), f"see '{self.prog} --help'"
+        unknown = re.match(r"unrecognized arguments: (--[^ =]+)", message)
+        near = difflib.get_close_matches(unknown[1], self._option_string_actions) if unknown else []
+        if near:
+            remedy = f"did you mean {near[0]}? If not, {remedy}"
+        raise checks.InputError(f"command line: {message}, {remedy}")
 
 
-def main(setup=None, argv=None):
+def main(setup: Callable | None = None, argv: Sequence[str] | None = None) -> int:
     """Run the command line and leave the process with the exit status.
 
     Parameters
@@ -38,11 +55,31 @@ def main(setup=None, argv=None):
         The function of a solver script; without it the first argument is a command.
     argv : list of str, optional
         Arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status, in a notebook only: the session goes on, and its arguments are its own.
     """
-    sys.exit(status(setup, argv))
+    interactive = hasattr(builtins, "__IPYTHON__") or hasattr(sys, "ps1")
+    if not interactive:
+        sys.exit(status(setup, argv))
+    if argv is None and not _script_is_run(setup):
+        argv = ()
+    try:
+        return status(setup, argv)
+    except SystemExit as left:
+        # after --help
+        return left.code or 0
 
 
-def status(setup=None, argv=None):
+def _script_is_run(setup):
+    """Return whether the process was told to run the file that defines `setup` (%run)."""
+    file = setup and runner.plain(setup).__code__.co_filename
+    return bool(file) and os.path.realpath(file) == os.path.realpath(sys.argv[0])
+
+
+def status(setup: Callable | None = None, argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; see `main`."""
     argv = sys.argv[1:] if argv is None else list(argv)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
@@ -65,13 +102,13 @@ def _status(setup, argv):
         if setup is None:
             _command(argv)
         else:
-            _run_setup(setup, argv, pathlib.Path(sys.argv[0]).name)
+            _run_setup(setup, argv, runner.script_of(setup)[0] + ".py")
         sys.stdout.flush()
     except checks.InputError as error:
         return _complain(error, 2)
     except checks.NumericalError as error:
         return _complain(error, 3)
-    except runner.Stopped as error:
+    except Stopped as error:
         return _complain(error, error.code)
     except KeyboardInterrupt:
         return _complain("interrupted before the run began", 130)
@@ -111,169 +148,103 @@ def _command(argv):
         _run_setup(runner.load_setup(argv[1]), argv[2:], f"wgf run {argv[1]}")
         return
     chosen = _commands()[0].parse_args(argv)
-    call = {"compare": _compare, "inspect": _inspect, "plot": _plot, "resume": _resume}
-    call |= {"verify": _verify, "pack": _pack, "new": _new, "movie": _movie}
-    call[chosen.command](chosen)
+    chosen.call(chosen)
 
 
 def _complete():
     """Tell the shell what may follow, also the options of a script, and leave the process."""
     import argcomplete
 
-    parser, run = _commands()
+    parser, commands = _commands()
     words = os.environ.get("COMP_LINE", "").split()
     if words[1:2] == ["run"] and words[3:] and os.path.isfile(words[2]):
-        _add_options(run, runner.load_setup(words[2]))
+        _add_options(commands["run"], runner.load_setup(words[2]))
     argcomplete.autocomplete(parser)
 
 
 def _commands():
-    """Return the parser of all commands, and that of ``run``."""
+    """Return the parser of all commands, and those of each by name."""
     parser = _Parser(
         prog="wgf",
         description="Wasserstein gradient flows as a density on a mesh and as particles.",
     )
     parser.add_argument("--version", action="version", version=f"wgf {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
-
-    one = commands.add_parser(
-        "run",
-        help="run a solver script",
-        description="Run a solver script; 'wgf run SCRIPT --help' lists the script's options.",
-    )
-    one.add_argument("script", help="path of a solver script, such as solvers/spikes_2d.py")
-    one.add_argument("options", nargs="*", help="options of the script")
-
-    begin = commands.add_parser("new", help="write a commented solver script to start from")
-    begin.add_argument("name", help="name or path of the script; an existing file is never touched")
-
-    two = commands.add_parser(
-        "compare",
-        help="compare stored runs",
-        description="Compare two stored runs over time, or several with the first one: a "
-        "convergence study at the last time that all share.",
-    )
-    two.add_argument(
-        "runs",
-        nargs="+",
-        metavar="RUN",
-        help="directories of two runs, or one that holds both sides; of a reference and several",
-    )
-    two.add_argument("--plot", metavar="FILE", help="draw the comparison into this file")
-    two.add_argument("--data", metavar="FILE", help="write the tables to this .csv or .h5 file")
-
-    show = commands.add_parser("inspect", help="describe a stored run")
-    show.add_argument("run", help="directory of a run")
-
-    draw = commands.add_parser("plot", help="draw a stored run")
-    draw.add_argument("run", help="directory of a run")
-    draw.add_argument("--out", metavar="FILE", help="file of the figure (default RUN/figure.png)")
-    draw.add_argument("--data", metavar="FILE", help="write what is drawn to this .csv or .h5 file")
-    draw.add_argument(
-        "--script",
-        metavar="FILE",
-        help="the run's solver script, to draw level lines of F' with it",
-    )
-
-    film = commands.add_parser("movie", help="make a film of a stored run")
-    film.add_argument("run", help="directory of a run")
-    film.add_argument("out", metavar="FILE", help="film to write, .gif or .mp4 (needs ffmpeg)")
-    film.add_argument("--rate", type=int, default=12, help="frames a second (default 12)")
-
-    more = commands.add_parser("resume", help="continue an unfinished run")
-    more.add_argument("out", help="directory that 'wgf run' was given as --out")
-    more.add_argument("script", help="the solver script that began the run")
-    more.add_argument("--quiet", action="store_true", help="show no progress")
-
-    check = commands.add_parser("verify", help="check every file of a run, rebuild its index")
-    check.add_argument("run", help="directory of a run")
-
-    one_file = commands.add_parser("pack", help="make one HDF5 file of a stored run")
-    one_file.add_argument("run", help="directory of a run")
-    one_file.add_argument(
-        *("-o", "--out"),
-        required=True,
-        metavar="FILE",
-        help="file to write; one that ends in .vtkhdf is for VTK and ParaView",
-    )
-
-    return parser, one
+    for name, (call, text, *arguments) in COMMANDS.items():
+        one = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        one.set_defaults(call=call)
+        for flags, options in arguments:
+            one.add_argument(*flags, **options)
+    return parser, commands.choices
 
 
 def _run_setup(setup, argv, prog):
     """Read the options that the signature of `setup` and the runner define, and run."""
     parser = _Parser(prog=prog, description=_first_paragraph(setup))
-    own, parameters = _add_options(parser, setup)
-    values = vars(parser.parse_args(argv))
-    settings = argparse.Namespace(**{key: values[key] for key in own})
-    arguments = {key: values[key] for key in parameters}
+    own = _add_options(parser, setup)
+    values, settings = _read(vars(parser.parse_args(argv)), own)
+    settings = dataclasses.replace(settings, out=settings.out or _folder(setup))
     if settings.dry_run:
         from wgf.command.estimate import dry_run
 
-        print(dry_run(setup, arguments, settings))
+        print(dry_run(setup, values, settings))
         return
-    runner.run(setup, arguments, settings)
+    runner.run(setup, values, settings)
+
+
+def _folder(setup):
+    return os.path.join("runs", runner.script_of(setup)[0])
 
 
 def _add_options(parser, setup):
-    """Add the options of a script; return the names of the runner's, and the script's own."""
-    own = _runner_options(parser, pathlib.Path("runs") / runner.script_name(setup))
-    parameters = runner.setup_parameters(setup)
-    for key, (default, note) in parameters.items():
-        if key in own:
-            # a script that declares one of the runner's options is given its value
-            parser.set_defaults(**{key: default})
-        else:
-            _add_option(parser, key, default, note)
-    return own, parameters
+    """Add the options of a script and those of every script; return the script's own by name."""
+    own = parameters(setup)
+    group = parser.add_argument_group("options of every script")
+    for name, (flag, more) in SETTINGS.items():
+        if name in SHARED or name not in own:
+            more = {**more, "help": more["help"].replace("RUNS", _folder(setup))}
+            group.add_argument(flag, dest=f"every {name}", default=argparse.SUPPRESS, **more)
+    for option in own.values():
+        if option.name in SHARED:
+            continue
+        shape = {"action": argparse.BooleanOptionalAction} if option.flagged else option.shape
+        text = {"dest": option.name, "help": option.help.replace("%", "%%")}
+        try:
+            parser.add_argument(option.flag, default=argparse.SUPPRESS, **text, **shape)
+        except argparse.ArgumentError:
+            raise checks.InputError(
+                f"script: the parameter {option.name} of setup() becomes the option {option.flag}, "
+                "which means something else, rename it"
+            ) from None
+    return own
+
+
+def _read(given, own):
+    """Return the arguments of `setup` and the settings; what is not given has its default."""
+    values, settings = {}, {k[6:]: v for k, v in given.items() if k.startswith("every ")}
+    for name, option in own.items():
+        values[name] = copy.copy(option.default)
+        if name in SHARED:
+            # a script that declares one of these is given its value
+            values[name] = settings.setdefault(name, values[name])
+        elif name == "until" and given.get(name) == STATIONARY and option.default != STATIONARY:
+            settings["until"] = STATIONARY
+        elif name in given:
+            values[name] = option.read(given[name])
+    return values, runner.Settings(**settings)
 
 
 def _first_paragraph(setup):
-    text = setup.__globals__.get("__doc__") or setup.__doc__ or ""
+    text = runner.plain(setup).__globals__.get("__doc__") or setup.__doc__ or ""
     return text.strip().split("\n\n")[0]
 
 
-def _runner_options(parser, out):
-    """Add the options that every script has and return their names."""
-    group = parser.add_argument_group("options of every script")
-    group.add_argument("--method", choices=METHODS, default="both", help="(default both)")
-    group.add_argument(
-        "--particles",
-        type=int,
-        metavar="M",
-        help="draw M particles from the start; 0 takes one a cell (default: the script's)",
-    )
-    group.add_argument("--seed", type=int, default=0, help="of the particles drawn (default 0)")
-    group.add_argument(
-        "--order", type=int, choices=(1, 2), help="of the finite volumes (default 2)"
-    )
-    group.add_argument("--out", default=str(out), help=f"directory of the run (default {out})")
-    group.add_argument("--overwrite", action="store_true", help="replace an existing run")
-    group.add_argument("--quiet", action="store_true", help="show no progress")
-    group.add_argument(
-        "--no-plot", dest="plot", action="store_false", help="draw no figure at the end"
-    )
-    group.add_argument(
-        "--dry-run", action="store_true", help="write nothing: print sizes, memory, steps, time"
-    )
-    group.add_argument("--profile", action="store_true", help="print where the time went")
-    known = ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
-    return (*known, "dry_run", "profile")
+def _end(text):
+    """Return the end of a run: a time, or the word that stands for a state at rest."""
+    return text if text == STATIONARY else float(text)
 
 
-def _add_option(parser, key, default, note):
-    flag = "--" + key.replace("_", "-")
-    shown = "" if default is None else f" (default {default})"
-    text = (note + shown).strip().replace("%", "%%")
-    if isinstance(default, bool):
-        parser.add_argument(flag, default=default, action=argparse.BooleanOptionalAction, help=text)
-        return
-    if isinstance(default, tuple):
-        kind, count = type(default[0]), len(default)
-        parser.add_argument(flag, type=kind, nargs=count, default=default, help=text)
-        return
-    kind = str if default is None else type(default)
-    parser.add_argument(flag, type=kind, default=default, metavar=kind.__name__, help=text)
+_end.__name__ = "time"
 
 
 def _open(path):
@@ -370,3 +341,143 @@ def _pack(chosen):
 
     pack(chosen.run, chosen.out)
     print(chosen.out)
+
+
+def _argument(*flags, **options):
+    """Return an argument of a command as `COMMANDS` holds it."""
+    return flags, options
+
+
+_RUN = _argument("run", help="directory of a run")
+_DATA = _argument("--data", metavar="FILE", help="write the numbers to this .csv or .h5 file")
+_QUIET = _argument("--quiet", action="store_true", help="show no progress")
+
+# what each command calls, its help, and its arguments
+COMMANDS = {
+    "run": (
+        None,
+        "run a solver script; 'wgf run SCRIPT --help' lists the script's options",
+        _argument("script", help="path of a solver script, such as solvers/spikes_2d.py"),
+        _argument("options", nargs="*", help="options of the script"),
+    ),
+    "new": (
+        _new,
+        "write a commented solver script to start from",
+        _argument("name", help="name or path of the script; an existing file is never touched"),
+    ),
+    "compare": (
+        _compare,
+        "compare two stored runs over time, or several with the first one: a convergence study at "
+        "the last time that all share",
+        _argument(
+            "runs",
+            nargs="+",
+            metavar="RUN",
+            help="directories of two runs, or of one run with both sides; of a reference and more",
+        ),
+        _argument("--plot", metavar="FILE", help="draw the comparison into this file"),
+        _DATA,
+    ),
+    "inspect": (_inspect, "describe a stored run", _RUN),
+    "plot": (
+        _plot,
+        "draw a stored run",
+        _RUN,
+        _argument("--out", metavar="FILE", help="file of the figure (default RUN/figure.png)"),
+        _DATA,
+        _argument(
+            "--script",
+            metavar="FILE",
+            help="the run's solver script, to draw level lines of F' with it",
+        ),
+    ),
+    "movie": (
+        _movie,
+        "make a film of a stored run",
+        _RUN,
+        _argument("out", metavar="FILE", help="film to write, .gif or .mp4 (needs ffmpeg)"),
+        _argument("--rate", type=int, default=12, help="frames per second (default 12)"),
+    ),
+    "resume": (
+        _resume,
+        "continue an unfinished run",
+        _argument("out", help="directory that 'wgf run' was given as --out"),
+        _argument("script", help="the solver script that began the run"),
+        _QUIET,
+    ),
+    "verify": (_verify, "check every file of a run, rebuild its index", _RUN),
+    "pack": (
+        _pack,
+        "make one HDF5 file of a stored run",
+        _RUN,
+        _argument(
+            *("-o", "--out"),
+            required=True,
+            metavar="FILE",
+            help="file to write; a name that ends in .vtkhdf makes a file for VTK and ParaView",
+        ),
+    ),
+}
+
+# the options of every script by the setting that they give; a script whose setup has a parameter
+# called like one in SHARED is given its value, one called like another has its own option
+SHARED = ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
+SHARED += ("dry_run", "profile")
+SETTINGS = {
+    "method": ("--method", {"choices": tuple(runner.SIDES), "help": "(default both)"}),
+    "particles": (
+        "--particles",
+        {
+            "type": int,
+            "metavar": "M",
+            "help": "draw M particles from the start; 0 takes one per cell (default: the script's)",
+        },
+    ),
+    "seed": (
+        "--seed",
+        {"type": int, "metavar": "SEED", "help": "of the particles drawn (default 0)"},
+    ),
+    "order": ("--order", {"type": int, "choices": (1, 2), "help": "of the finite volumes"}),
+    "until": (
+        "--until",
+        {"type": _end, "metavar": "T", "help": "end time, or stationary to end at rest"},
+    ),
+    "log": (
+        "--log",
+        {
+            "type": float,
+            "nargs": 3,
+            "metavar": ("FIRST", "LAST", "COUNT"),
+            "help": "times of the snapshots, evenly spaced in their logarithm",
+        },
+    ),
+    "tolerance": (
+        "--tolerance",
+        {
+            "type": float,
+            "metavar": "X",
+            "help": "at rest: the dissipation is at most X |F| (default 1e-9)",
+        },
+    ),
+    "gap": (
+        "--gap",
+        {
+            "type": float,
+            "metavar": "X",
+            "help": "at rest: the optimality gap is at most X |F|, for an implicit method",
+        },
+    ),
+    "source": (
+        "--from",
+        {"metavar": "RUN[:TIME]", "help": "start from the last state of a run, or that at TIME"},
+    ),
+    "out": ("--out", {"metavar": "DIR", "help": "directory of the run (default RUNS)"}),
+    "overwrite": ("--overwrite", {"action": "store_true", "help": "replace an existing run"}),
+    "quiet": ("--quiet", {"action": "store_true", "help": "show no progress"}),
+    "plot": ("--no-plot", {"action": "store_false", "help": "draw no figure at the end"}),
+    "dry_run": (
+        "--dry-run",
+        {"action": "store_true", "help": "write nothing: print sizes, memory, steps, time"},
+    ),
+    "profile": ("--profile", {"action": "store_true", "help": "print where the time went"}),
+}
