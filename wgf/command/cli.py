@@ -13,20 +13,24 @@ import contextlib
 import copy
 import dataclasses
 import difflib
+import inspect
 import io
 import os
-import pathlib
 import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 
 from wgf import __version__, checks, parallel
-from wgf.command import runner
-from wgf.command.options import parameters
+from wgf.command import runner, verbs
+from wgf.command.options import notes, parameters
 from wgf.command.signals import Stopped
 
-STATIONARY = "stationary"
+EVERY = parameters(runner.Settings)
+# settings whose value a script is given that declares a parameter of that name; its parameters of
+# other names are options of its own
+SHARED = ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
+SHARED += ("dry_run", "profile")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -147,8 +151,7 @@ def _command(argv):
             )
         _run_setup(runner.load_setup(argv[1]), argv[2:], f"wgf run {argv[1]}")
         return
-    chosen = _commands()[0].parse_args(argv)
-    chosen.call(chosen)
+    _call(vars(_commands()[0].parse_args(argv)))
 
 
 def _complete():
@@ -170,12 +173,39 @@ def _commands():
     )
     parser.add_argument("--version", action="version", version=f"wgf {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
-    for name, (call, text, *arguments) in COMMANDS.items():
-        one = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        one.set_defaults(call=call)
-        for flags, options in arguments:
-            one.add_argument(*flags, **options)
+    for name, command in verbs.COMMANDS.items():
+        text = command.__doc__.split("\n")[0]
+        one = commands.add_parser(
+            name, help=text[0].lower() + text[1:].rstrip("."), description=text
+        )
+        about = notes(command)
+        for word in inspect.signature(command).parameters.values():
+            more = {"help": about[word.name]}
+            if word.kind is word.VAR_POSITIONAL:
+                one.add_argument(word.name, nargs="*", **more)
+            elif word.default is word.empty and word.kind is word.KEYWORD_ONLY:
+                flags = f"-{word.name[0]}", f"--{word.name}"
+                one.add_argument(*flags, required=True, metavar="path", **more)
+            elif word.default is word.empty:
+                one.add_argument(word.name, **more)
+        for option in parameters(command, required=False).values():
+            _add(one, option)
     return parser, commands.choices
+
+
+def _call(given):
+    """Call a command with what its parser found."""
+    command = verbs.COMMANDS[given.pop("command")]
+    options, words, named = parameters(command, required=False), [], {}
+    for word in inspect.signature(command).parameters.values():
+        if word.kind is word.VAR_POSITIONAL:
+            words += given[word.name]
+        elif word.kind is word.POSITIONAL_OR_KEYWORD:
+            words.append(given[word.name])
+        elif word.name in given:
+            value = given[word.name]
+            named[word.name] = options[word.name].read(value) if word.name in options else value
+    command(*words, **named)
 
 
 def _run_setup(setup, argv, prog):
@@ -200,17 +230,14 @@ def _add_options(parser, setup):
     """Add the options of a script and those of every script; return the script's own by name."""
     own = parameters(setup)
     group = parser.add_argument_group("options of every script")
-    for name, (flag, more) in SETTINGS.items():
-        if name in SHARED or name not in own:
-            more = {**more, "help": more["help"].replace("RUNS", _folder(setup))}
-            group.add_argument(flag, dest=f"every {name}", default=argparse.SUPPRESS, **more)
+    for option in EVERY.values():
+        if option.name in SHARED or option.name not in own:
+            _add(group, option, "every ")
     for option in own.values():
         if option.name in SHARED:
             continue
-        shape = {"action": argparse.BooleanOptionalAction} if option.flagged else option.shape
-        text = {"dest": option.name, "help": option.help.replace("%", "%%")}
         try:
-            parser.add_argument(option.flag, default=argparse.SUPPRESS, **text, **shape)
+            _add(parser, option, negatable=True)
         except argparse.ArgumentError:
             raise checks.InputError(
                 f"script: the parameter {option.name} of setup() becomes the option {option.flag}, "
@@ -219,16 +246,30 @@ def _add_options(parser, setup):
     return own
 
 
+def _add(parser, option, prefix="", negatable=False):
+    """Add an option to a parser; what is not given is left out of what the parser finds."""
+    flag, shape = option.flag, option.shape
+    if option.flagged and negatable:
+        shape = {"action": argparse.BooleanOptionalAction}
+    elif option.flagged:
+        flag = flag.replace("--", "--no-") if option.default else flag
+        shape = {"action": "store_false" if option.default else "store_true"}
+    text = (option.note if option.flagged and not negatable else option.help).replace("%", "%%")
+    dest = prefix + option.name
+    parser.add_argument(flag, dest=dest, default=argparse.SUPPRESS, help=text, **shape)
+
+
 def _read(given, own):
     """Return the arguments of `setup` and the settings; what is not given has its default."""
-    values, settings = {}, {k[6:]: v for k, v in given.items() if k.startswith("every ")}
+    every = {k.removeprefix("every "): v for k, v in given.items() if k.startswith("every ")}
+    values, settings = {}, {name: EVERY[name].read(words) for name, words in every.items()}
     for name, option in own.items():
         values[name] = copy.copy(option.default)
         if name in SHARED:
             # a script that declares one of these is given its value
             values[name] = settings.setdefault(name, values[name])
-        elif name == "until" and given.get(name) == STATIONARY and option.default != STATIONARY:
-            settings["until"] = STATIONARY
+        elif name == "until" and given.get(name) == "stationary" != option.default:
+            settings[name] = given[name]
         elif name in given:
             values[name] = option.read(given[name])
     return values, runner.Settings(**settings)
@@ -237,247 +278,3 @@ def _read(given, own):
 def _first_paragraph(setup):
     text = runner.plain(setup).__globals__.get("__doc__") or setup.__doc__ or ""
     return text.strip().split("\n\n")[0]
-
-
-def _end(text):
-    """Return the end of a run: a time, or the word that stands for a state at rest."""
-    return text if text == STATIONARY else float(text)
-
-
-_end.__name__ = "time"
-
-
-def _open(path):
-    from wgf.record.store import open_run
-
-    return open_run(path)
-
-
-def _compare(chosen):
-    from wgf.comparison.pair import Comparison, compare, sentence
-
-    if chosen.data:
-        from wgf.record import tables
-
-        tables.check_path(chosen.data)
-    if chosen.plot:
-        from wgf.plot.files import check
-
-        check(chosen.plot)
-    comparison = compare(*map(_open, _pair(chosen.runs)))
-    print(comparison)
-    if isinstance(comparison, Comparison):
-        ending = sentence(comparison.at_end(), comparison.table["t"][-1])
-        print(ending, end="\n" if ending else "")
-    if chosen.data:
-        comparison.save(chosen.data)
-        print(f"\n{chosen.data}")
-    if chosen.plot:
-        runner.draw(comparison, chosen.plot)
-        print(f"\n{chosen.plot}")
-
-
-def _pair(paths):
-    """Return the runs to compare, of a single directory the two sides in it."""
-    if len(paths) > 1:
-        return paths
-    sides = [pathlib.Path(paths[0]) / side for side in runner.SIDES["both"]]
-    if not all(side.is_dir() for side in sides):
-        raise checks.InputError(
-            f"compare: {paths[0]} holds no {sides[0].name} and {sides[1].name} beside each other, "
-            "give two runs"
-        )
-    return sides
-
-
-def _inspect(chosen):
-    from wgf.record.store import summary
-
-    print(summary(_open(chosen.run)))
-
-
-def _plot(chosen):
-    path = chosen.out or pathlib.Path(chosen.run) / "figure.png"
-    functional = None
-    if chosen.script:
-        functional = runner.stored_functional(chosen.run, runner.load_setup(chosen.script))
-    runner.draw(_open(chosen.run), path, functional, chosen.data)
-    print(path)
-    if chosen.data:
-        print(chosen.data)
-
-
-def _movie(chosen):
-    from wgf import plot
-
-    plot.movie(_open(chosen.run), chosen.out, chosen.rate)
-    print(chosen.out)
-
-
-def _new(chosen):
-    from wgf.command import template
-
-    path = template.write(chosen.name)
-    print(f"{path}: run it with wgf run {path}")
-
-
-def _resume(chosen):
-    runner.resume(chosen.out, runner.load_setup(chosen.script), quiet=chosen.quiet)
-
-
-def _verify(chosen):
-    from wgf.record.store import verify
-
-    bad = verify(chosen.run)
-    if bad:
-        name, trouble = bad[0]
-        more = f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
-        raise checks.InputError(f"{pathlib.Path(chosen.run) / name}: {trouble}{more}")
-    print(f"{chosen.run}: every file is what was written")
-
-
-def _pack(chosen):
-    from wgf.record.store import pack
-
-    pack(chosen.run, chosen.out)
-    print(chosen.out)
-
-
-def _argument(*flags, **options):
-    """Return an argument of a command as `COMMANDS` holds it."""
-    return flags, options
-
-
-_RUN = _argument("run", help="directory of a run")
-_DATA = _argument("--data", metavar="FILE", help="write the numbers to this .csv or .h5 file")
-_QUIET = _argument("--quiet", action="store_true", help="show no progress")
-
-# what each command calls, its help, and its arguments
-COMMANDS = {
-    "run": (
-        None,
-        "run a solver script; 'wgf run SCRIPT --help' lists the script's options",
-        _argument("script", help="path of a solver script, such as solvers/spikes_2d.py"),
-        _argument("options", nargs="*", help="options of the script"),
-    ),
-    "new": (
-        _new,
-        "write a commented solver script to start from",
-        _argument("name", help="name or path of the script; an existing file is never touched"),
-    ),
-    "compare": (
-        _compare,
-        "compare two stored runs over time, or several with the first one: a convergence study at "
-        "the last time that all share",
-        _argument(
-            "runs",
-            nargs="+",
-            metavar="RUN",
-            help="directories of two runs, or of one run with both sides; of a reference and more",
-        ),
-        _argument("--plot", metavar="FILE", help="draw the comparison into this file"),
-        _DATA,
-    ),
-    "inspect": (_inspect, "describe a stored run", _RUN),
-    "plot": (
-        _plot,
-        "draw a stored run",
-        _RUN,
-        _argument("--out", metavar="FILE", help="file of the figure (default RUN/figure.png)"),
-        _DATA,
-        _argument(
-            "--script",
-            metavar="FILE",
-            help="the run's solver script, to draw level lines of F' with it",
-        ),
-    ),
-    "movie": (
-        _movie,
-        "make a film of a stored run",
-        _RUN,
-        _argument("out", metavar="FILE", help="film to write, .gif or .mp4 (needs ffmpeg)"),
-        _argument("--rate", type=int, default=12, help="frames per second (default 12)"),
-    ),
-    "resume": (
-        _resume,
-        "continue an unfinished run",
-        _argument("out", help="directory that 'wgf run' was given as --out"),
-        _argument("script", help="the solver script that began the run"),
-        _QUIET,
-    ),
-    "verify": (_verify, "check every file of a run, rebuild its index", _RUN),
-    "pack": (
-        _pack,
-        "make one HDF5 file of a stored run",
-        _RUN,
-        _argument(
-            *("-o", "--out"),
-            required=True,
-            metavar="FILE",
-            help="file to write; a name that ends in .vtkhdf makes a file for VTK and ParaView",
-        ),
-    ),
-}
-
-# the options of every script by the setting that they give; a script whose setup has a parameter
-# called like one in SHARED is given its value, one called like another has its own option
-SHARED = ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
-SHARED += ("dry_run", "profile")
-SETTINGS = {
-    "method": ("--method", {"choices": tuple(runner.SIDES), "help": "(default both)"}),
-    "particles": (
-        "--particles",
-        {
-            "type": int,
-            "metavar": "M",
-            "help": "draw M particles from the start; 0 takes one per cell (default: the script's)",
-        },
-    ),
-    "seed": (
-        "--seed",
-        {"type": int, "metavar": "SEED", "help": "of the particles drawn (default 0)"},
-    ),
-    "order": ("--order", {"type": int, "choices": (1, 2), "help": "of the finite volumes"}),
-    "until": (
-        "--until",
-        {"type": _end, "metavar": "T", "help": "end time, or stationary to end at rest"},
-    ),
-    "log": (
-        "--log",
-        {
-            "type": float,
-            "nargs": 3,
-            "metavar": ("FIRST", "LAST", "COUNT"),
-            "help": "times of the snapshots, evenly spaced in their logarithm",
-        },
-    ),
-    "tolerance": (
-        "--tolerance",
-        {
-            "type": float,
-            "metavar": "X",
-            "help": "at rest: the dissipation is at most X |F| (default 1e-9)",
-        },
-    ),
-    "gap": (
-        "--gap",
-        {
-            "type": float,
-            "metavar": "X",
-            "help": "at rest: the optimality gap is at most X |F|, for an implicit method",
-        },
-    ),
-    "source": (
-        "--from",
-        {"metavar": "RUN[:TIME]", "help": "start from the last state of a run, or that at TIME"},
-    ),
-    "out": ("--out", {"metavar": "DIR", "help": "directory of the run (default RUNS)"}),
-    "overwrite": ("--overwrite", {"action": "store_true", "help": "replace an existing run"}),
-    "quiet": ("--quiet", {"action": "store_true", "help": "show no progress"}),
-    "plot": ("--no-plot", {"action": "store_false", "help": "draw no figure at the end"}),
-    "dry_run": (
-        "--dry-run",
-        {"action": "store_true", "help": "write nothing: print sizes, memory, steps, time"},
-    ),
-    "profile": ("--profile", {"action": "store_true", "help": "print where the time went"}),
-}

@@ -18,6 +18,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -37,17 +38,51 @@ _scripts = set()
 
 @dataclasses.dataclass
 class Settings:
-    """The options of every script; those in `KEPT` make the numbers and are stored with a run."""
+    """The options of every script.
 
-    method: str = "both"
+    Parameters
+    ----------
+    method : {"mesh", "particles", "both"}
+        which sides to solve
+    particles : int
+        draw that many particles from the start; 0 takes one per cell (default: the script's)
+    seed : int
+        of the particles drawn
+    order : {1, 2}
+        of the finite volumes
+    until : str
+        end time, or stationary to end at rest
+    log : tuple
+        first, last and number of snapshot times that are evenly spaced in their logarithm
+    tolerance : float
+        at rest the dissipation is at most this part of |F| (default 1e-9)
+    gap : float
+        at rest the optimality gap is at most this part of |F|; for implicit methods
+    from_ : str
+        start from the last state of a stored run, RUN, or from that at a time, RUN:TIME
+    out : str
+        directory of the run (default runs/ and the name of the script)
+    overwrite : bool
+        replace an existing run
+    quiet : bool
+        show no progress
+    plot : bool
+        draw no figure at the end
+    dry_run : bool
+        write nothing: print sizes, memory, steps, time
+    profile : bool
+        print where the time went
+    """
+
+    method: Literal["mesh", "particles", "both"] = "both"
     particles: int | None = None
     seed: int = 0
-    order: int | None = None
-    until: str | float | None = None
-    log: list | None = None
+    order: Literal[1, 2] | None = None
+    until: str | None = None
+    log: tuple[float, float, int] | None = None
     tolerance: float | None = None
     gap: float | None = None
-    source: str | None = None
+    from_: str | None = None
     out: str | None = None
     overwrite: bool = False
     quiet: bool = False
@@ -55,10 +90,15 @@ class Settings:
     dry_run: bool = False
     profile: bool = False
 
+    def stored(self) -> dict:
+        """Return what makes the numbers of a run, as JSON holds it."""
+        kept = {name: getattr(self, name) for name in (*ALWAYS, *ASKED)}
+        return {name: value for name, value in kept.items() if name in ALWAYS or value is not None}
 
-# the first are stored in every run, the others where they were given
+
+# the settings that are stored with every run, and where they are given
 ALWAYS = ("method", "particles", "seed", "order")
-KEPT = (*ALWAYS, "until", "log", "tolerance", "gap", "source")
+ASKED = ("until", "log", "tolerance", "gap", "from_")
 
 
 @dataclasses.dataclass
@@ -269,11 +309,16 @@ def prepare(setup: Callable, values: dict, settings: Settings) -> tuple:
 
 def _override(system, settings):
     """Put what the command line says in the place of what the script says."""
-    if settings.until is not None:
-        system.until = settings.until
-        if settings.until == "stationary":
-            # the script's times were meant for an end that is known
-            system.every = system.at = None
+    if settings.until == "stationary":
+        # the script's times were meant for an end that is known
+        system.until, system.every, system.at = settings.until, None, None
+    elif settings.until is not None:
+        try:
+            system.until = float(settings.until)
+        except ValueError:
+            raise checks.InputError(
+                f"until: {settings.until!r} is not a time, give a number or stationary"
+            ) from None
     if settings.log is not None:
         system.every, system.at = None, logarithmic(*settings.log)
     for key in ("tolerance", "gap"):
@@ -325,12 +370,11 @@ def run(setup: Callable, values: dict, settings: Settings) -> dict:
     options = parameters(setup)
     system, found = prepare(setup, values, settings)
     name, digest = script_of(setup)
-    kept = {key: getattr(settings, key) for key in KEPT}
     note = {
         "script": name,
         "sha256": digest,
         "values": {key: options[key].stored(value) for key, value in values.items()},
-        "settings": {k: v for k, v in kept.items() if k in ALWAYS or v is not None},
+        "settings": settings.stored(),
     }
     return _solve_all(system, found, place, settings, json.dumps(note, indent=1))
 
@@ -382,10 +426,9 @@ def _stored_options(out, known):
     try:
         stored = json.loads(file.read_text())
         digest, values, kept = stored["sha256"], stored["values"], stored["settings"]
-        wrong = set(ALWAYS) - set(kept) | set(kept) - set(KEPT)
-        if wrong or not isinstance(values, dict) or kept["method"] not in SIDES:
-            raise ValueError(f"{min(wrong)} missing or unknown" if wrong else "unknown settings")
-        settings = Settings(**kept)
+        wrong = set(ALWAYS) - set(kept) | set(kept) - {*ALWAYS, *ASKED}
+        if wrong or not isinstance(values, dict):
+            raise ValueError(f"{min(wrong)} missing or unknown" if wrong else "unknown values")
     except (FileNotFoundError, NotADirectoryError):
         remedy = "run again with --overwrite" if is_run(out) else "give that of wgf run"
         raise checks.InputError(
@@ -402,7 +445,8 @@ def _stored_options(out, known):
             f"script: setup() has no parameter {unknown[0]!r} as it had in the stored run, "
             "give the script that began it"
         )
-    return digest, _restored(values, known, file), settings
+    settings = _restored(kept, parameters(Settings), file)
+    return digest, _restored(values, known, file), Settings(**settings)
 
 
 def _restored(values: dict, known: dict[str, Option], file: pathlib.Path) -> dict:
