@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import os
 import pathlib
 import sys
 import types
@@ -117,12 +118,22 @@ class Place:
     """
 
     def __init__(self, out: str | pathlib.Path, names: tuple):
-        self.out, single = pathlib.Path(out), len(names) == 1
-        # the script may change the working directory
-        root = self.out.absolute()
-        self.sides = {name: root if single else root / name for name in names}
-        self.options = root / OPTIONS
-        self.figure = root / ("figure.png" if single else "comparison.png")
+        self.out, self._names, self._folder = pathlib.Path(out), names, pathlib.Path.cwd()
+
+    @property
+    def root(self) -> pathlib.Path:
+        """The directory, also after the script has changed the working directory."""
+        return self.out if pathlib.Path.cwd() == self._folder else self._folder / self.out
+
+    @property
+    def sides(self) -> dict[str, pathlib.Path]:
+        """The directory of each side by its name."""
+        single = len(self._names) == 1
+        return {name: self.root if single else self.root / name for name in self._names}
+
+    @property
+    def figure(self) -> pathlib.Path:
+        return self.root / ("figure.png" if len(self._names) == 1 else "comparison.png")
 
     def refuse_occupied(self, overwrite: bool) -> None:
         """Refuse a directory that holds something, but to overwrite what such a run leaves.
@@ -153,7 +164,7 @@ class Place:
             if is_run(path):
                 Writer(path, overwrite=True).release()
         self.figure.unlink(missing_ok=True)
-        replace(self.options, note.encode())
+        replace(self.root / OPTIONS, note.encode())
 
     def last_snapshot(self, name: str) -> str:
         """Return the path of a side's last snapshot, in words where there is none."""
@@ -321,6 +332,10 @@ def _override(system, settings):
             ) from None
     if settings.log is not None:
         system.every, system.at = None, logarithmic(*settings.log)
+    if settings.from_ is not None:
+        from wgf.command.origin import replace_start
+
+        replace_start(system, settings.from_, SIDES[settings.method])
     for key in ("tolerance", "gap"):
         if getattr(settings, key) is not None:
             setattr(system, key, getattr(settings, key))
@@ -367,6 +382,9 @@ def run(setup: Callable, values: dict, settings: Settings) -> dict:
     """
     place = Place(settings.out, SIDES[settings.method])
     parallel.world().on_first(lambda: place.refuse_occupied(settings.overwrite))
+    if settings.from_ is not None:
+        # it is read again on resume, from whatever folder
+        settings = dataclasses.replace(settings, from_=os.path.abspath(settings.from_))
     options = parameters(setup)
     system, found = prepare(setup, values, settings)
     name, digest = script_of(setup)
@@ -543,7 +561,7 @@ def _conclude(system, solutions, place, plot):
     print("\n\n".join(text.rstrip("\n") for text in texts))
     if plot:
         draw(subject, place.figure, system.flow.functional)
-        print(f"\n{place.out / place.figure.name}")
+        print(f"\n{place.figure}")
 
 
 def draw(subject, path, functional=None, data=None) -> None:
