@@ -30,7 +30,7 @@ def setup(*, cells=32, until=0.2, width=3.0, {more}):
     """Return what to run."""
     {code}
     mesh = wgf.Mesh(x=wgf.Axis(-width, width, cells))
-    V = wgf.Potential(lambda q: 0.5 * q[:, 0] ** 2, lambda q: q)
+    V = wgf.Potential(lambda q: 1 + 0.5 * q[:, 0] ** 2, lambda q: q)
     found = {{"flow": wgf.GradientFlow(V), "start": wgf.Density.normal(mesh, 0.5, 0.3)}}
     return found | {{"until": until, "every": until / 4}} | {{{entries}}}
 '''
@@ -110,12 +110,10 @@ def test_rest_may_stand_in_the_script(script, capsys):
 def test_an_end_at_rest_survives_an_interruption(script, monkeypatch):
     words = ("--until", "stationary", "--tolerance", "1e-3", "--method", "particles")
     assert script()(*words, out="whole") == 0
-    code = "import signal; p == 1.0 and stops.append(1)"
     entries = '"stop": lambda row: row["t"] > 0.3 and "late" not in sys.modules'
     run = script(entries, code="import sys")
     assert run(*words) == 0
-    first = wgf.open_run("out")
-    assert first.status == "stopped" and code
+    assert wgf.open_run("out").status == "stopped"
     monkeypatch.setitem(sys.modules, "late", sys)
     assert cli.status(argv=["resume", "out", "ridge.py", "--quiet"]) == 0
     whole, again = wgf.open_run("whole"), wgf.open_run("out")
@@ -189,7 +187,8 @@ def test_a_run_starts_from_a_stored_state(script, capsys, tmp_path, monkeypatch)
     assert run(*words, out="finer") == 0
     old, new = wgf.open_run("out/mesh").final, wgf.open_run("finer/mesh").snapshots[0]
     assert new.mesh.shape == (48,) and new.mass == pytest.approx(old.mass, rel=1e-14)
-    np.testing.assert_allclose(new.mean(), old.mean(), atol=1e-3)
+    # mass is spread evenly over a cell: the mean is right to second order
+    np.testing.assert_allclose(new.mean(), old.mean(), atol=new.mesh.spacing[0] ** 2)
     assert wgf.open_run("finer/particles").snapshots[0].size == 7
     # resumed from another folder, the start is read again
     (tmp_path / "else").mkdir()

@@ -347,11 +347,11 @@ def _times(system):
     return {key: value for key, value in found.items() if value is not None}
 
 
-def logarithmic(first: float, last: float, count: float) -> np.ndarray:
+def logarithmic(first: float, last: float, count: int) -> np.ndarray:
     """Return times evenly spaced in their logarithm."""
     first = checks.number("log", first, above=0)
     last = checks.number("log", last, above=first)
-    return np.geomspace(first, last, checks.whole("log", int(count), minimum=2))
+    return np.geomspace(first, last, checks.whole("log", count, minimum=2))
 
 
 @contextlib.contextmanager
