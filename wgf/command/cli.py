@@ -12,7 +12,7 @@ import builtins
 import contextlib
 import copy
 import dataclasses
-import difflib
+import functools
 import inspect
 import io
 import os
@@ -44,9 +44,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):
         message, remedy = " ".join(message.split()), f"see '{self.prog} --help'"
         unknown = re.match(r"unrecognized arguments: (--[^ =]+)", message)
-        near = difflib.get_close_matches(unknown[1], self._option_string_actions) if unknown else []
-        if near:
-            remedy = f"did you mean {near[0]}? If not, {remedy}"
+        hint = checks.nearest(unknown[1], self._option_string_actions) if unknown else ""
+        if hint.startswith("did"):
+            remedy = f"{hint} If not, {remedy}"
         raise checks.InputError(f"command line: {message}, {remedy}")
 
 
@@ -143,13 +143,16 @@ def _sentence(error):
 def _command(argv):
     if "_ARGCOMPLETE" in os.environ:
         _complete()
-    if argv[:1] == ["run"] and len(argv) > 1 and argv[1] not in ("-h", "--help"):
+    if argv[:1] in (["run"], ["sweep"]) and len(argv) > 1 and argv[1] not in ("-h", "--help"):
         # a script's own options may look like anything, so they never meet the parser of commands
-        if argv[1].startswith("-"):
+        verb, script = argv[:2]
+        if script.startswith("-"):
             raise checks.InputError(
-                f"command line: {argv[1]} stands before the script, write wgf run SCRIPT [options]"
+                f"command line: {script} stands before the script, write wgf {verb} SCRIPT "
+                "[options]"
             )
-        _run_setup(runner.load_setup(argv[1]), argv[2:], f"wgf run {argv[1]}")
+        call = _run_setup if verb == "run" else functools.partial(_sweep, script)
+        call(runner.load_setup(script), argv[2:], f"wgf {verb} {script}")
         return
     _call(vars(_commands()[0].parse_args(argv)))
 
@@ -222,15 +225,61 @@ def _run_setup(setup, argv, prog):
     runner.run(setup, values, settings)
 
 
+def _sweep(script, setup, argv, prog):
+    """Read what is varied and what all members share, and sweep."""
+    from wgf.command import sweep
+
+    parser = _Parser(prog=prog, description=_first_paragraph(setup))
+    own = _add_options(parser, setup, [*sweep.SETTINGS, "method", "out", "quiet"])
+    group = parser.add_argument_group("options of a sweep")
+    group.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="NAME=V1,V2",
+        help="run with each of these values of an option; items of a tuple are joined by colons",
+    )
+    group.add_argument("--seeds", default="0:1", metavar="A:B", help="run with seeds A, …, B - 1")
+    group.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a processor)")
+    given = vars(parser.parse_args(argv))
+    vary, seeds, jobs = (given.pop(name) for name in ("vary", "seeds", "jobs"))
+    parts = [text.partition("=") for text in vary]
+    bad = [name for name, sign, _ in parts if not sign]
+    if bad:
+        raise checks.InputError(f"vary: {bad[0]!r} names no values, write {bad[0]}=V1,V2")
+    ends = re.fullmatch(r"(\d+):(\d+)", seeds)
+    if ends is None:
+        raise checks.InputError(f"seeds: {seeds!r} is not a range, write A:B, which leaves B out")
+    values, every = _read(given, own)
+    given = {k: values[k] for k in own if k in given} | {
+        k: getattr(every, k) for k in sweep.SETTINGS if f"every {k}" in given
+    }
+    found = sweep.sweep(
+        script,
+        {name.replace("-", "_"): texts.split(",") for name, _, texts in parts},
+        range(int(ends[1]), int(ends[2])),
+        out=every.out,
+        jobs=jobs,
+        method=every.method,
+        quiet=every.quiet,
+        **given,
+    )
+    for text in found.failures:
+        print(f"failed: {text}")
+    print(found.path / "sweep.h5")
+
+
 def _folder(setup):
     return os.path.join("runs", runner.script_of(setup)[0])
 
 
-def _add_options(parser, setup):
+def _add_options(parser, setup, names=None):
     """Add the options of a script and those of every script; return the script's own by name."""
     own = parameters(setup)
     group = parser.add_argument_group("options of every script")
     for option in EVERY.values():
+        if names is not None and option.name not in names:
+            continue
         if option.name in SHARED or option.name not in own:
             _add(group, option, "every ")
     for option in own.values():

@@ -73,7 +73,7 @@ class Option:
     def shape(self) -> dict:
         """How many words the option takes and what the help calls them, as argparse has it."""
         names = tuple(_name(like) for like in self._likes)
-        if not self._several:
+        if not self.several:
             members = _members(self._model, self.choices)
             return {"choices": members} if members else {"metavar": names[0]}
         if isinstance(self._model, list) or not self._model:
@@ -112,7 +112,7 @@ class Option:
         """
         if held is None and self.default is None:
             return None
-        if self._several != isinstance(held, list):
+        if self.several != isinstance(held, list):
             raise checks.InputError(
                 f"{where}: {self.name} is {checks.shown(held)} where the script takes "
                 f"{type(self._model).__name__}, restore it from a copy or run again"
@@ -124,16 +124,17 @@ class Option:
         return self.like if self.default is None else self.default
 
     @property
-    def _several(self):
+    def several(self) -> bool:
+        """Whether a value is a tuple or a list."""
         return isinstance(self._model, tuple | list)
 
     @property
     def _likes(self):
         """What the items of a value look like, of a scalar itself; the last one repeats."""
-        return list(self._model) or [""] if self._several else [self._model]
+        return list(self._model) or [""] if self.several else [self._model]
 
     def _each(self, items, what, convert):
-        items, likes, model = list(items) if self._several else [items], self._likes, self._model
+        items, likes, model = list(items) if self.several else [items], self._likes, self._model
         if isinstance(model, tuple) and model and len(items) != len(likes):
             raise checks.InputError(f"{what}: {len(items)} values do not fit, give {len(likes)}")
         # where whole numbers stand beside others, each may be of either kind
@@ -150,7 +151,7 @@ class Option:
                     f"{what}: {checks.shown(item)} is not {_sort(like, self.choices)}, give a "
                     f"value such as {_plain(like)}"
                 ) from None
-        return getattr(type(model), "_make", type(model))(found) if self._several else found[0]
+        return getattr(type(model), "_make", type(model))(found) if self.several else found[0]
 
 
 def parameters(function: Callable, required: bool = True) -> dict[str, Option]:

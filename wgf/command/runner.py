@@ -104,11 +104,12 @@ ASKED = ("until", "log", "tolerance", "gap", "from_")
 
 @dataclasses.dataclass
 class Side:
-    """One side of a run: the flow of a density on a mesh, or that of particles."""
+    """One side of a run: a density on a mesh or particles, perhaps drawn at random."""
 
     name: str
     start: object
     method: object = None
+    drawn: bool = False
 
 
 class Place:
@@ -267,16 +268,18 @@ def sides(system: types.SimpleNamespace, settings: Settings) -> list[Side]:
             if settings.order is not None:
                 side.method = _of_order(system, side.method, settings.order)
         else:
-            side.start = _particles(system, settings)
+            side.start, side.drawn = _particles(system, settings)
     return found
 
 
 def _particles(system, settings):
+    """Return the particles to start from, and whether they were drawn."""
     count = system.particles if settings.particles is None else settings.particles
     if not isinstance(count, int | None):
-        return count
+        return count, False
     count = checks.whole("particles", count or 0)
-    return system.start.sample(count, settings.seed) if count else system.start.quadrature()
+    start = system.start
+    return (start.sample(count, settings.seed), True) if count else (start.quadrature(), False)
 
 
 def _of_order(system, method, order):
@@ -305,7 +308,7 @@ def prepare(setup: Callable, values: dict, settings: Settings) -> tuple:
     """
     from wgf.command.contract import check
 
-    with _silent(), warnings.catch_warnings():
+    with silent(), warnings.catch_warnings():
         # the run itself will warn
         warnings.simplefilter("ignore", checks.BoxWarning)
         system = build(setup, values)
@@ -355,7 +358,7 @@ def logarithmic(first: float, last: float, count: int) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _silent():
+def silent():
     """Leave out numpy's notes on overflow and NaN: a sentence says what came of them."""
     with np.errstate(all="ignore"):
         yield
@@ -385,16 +388,16 @@ def run(setup: Callable, values: dict, settings: Settings) -> dict:
     if settings.from_ is not None:
         # it is read again on resume, from whatever folder
         settings = dataclasses.replace(settings, from_=os.path.abspath(settings.from_))
-    options = parameters(setup)
     system, found = prepare(setup, values, settings)
-    name, digest = script_of(setup)
-    note = {
-        "script": name,
-        "sha256": digest,
-        "values": {key: options[key].stored(value) for key, value in values.items()},
-        "settings": settings.stored(),
-    }
-    return _solve_all(system, found, place, settings, json.dumps(note, indent=1))
+    return _solve_all(system, found, place, settings, note_of(setup, values, settings))
+
+
+def note_of(setup: Callable, values: dict, settings: Settings) -> str:
+    """Return what a run stores of its script and options, as JSON."""
+    options, (name, digest) = parameters(setup), script_of(setup)
+    held = {key: options[key].stored(value) for key, value in values.items()}
+    note = {"script": name, "sha256": digest, "values": held, "settings": settings.stored()}
+    return json.dumps(note, indent=1)
 
 
 def resume(
@@ -474,15 +477,23 @@ def _restored(values: dict, known: dict[str, Option], file: pathlib.Path) -> dic
 def _solve_all(system, found, place, settings, note=None):
     """Solve the sides one after the other; `note` is what a new run stores as its options."""
     solutions = {}
-    with Signals().watched() as signals, _silent():
+    with Signals().watched() as signals, silent():
         for side in found:
-            solutions[side.name] = _solve(system, side, place, settings, signals, note)
+            solutions[side.name] = solve_side(system, side, place, settings, signals, note)
             note = None
     parallel.world().on_first(lambda: _conclude(system, solutions, place, settings.plot))
     return solutions
 
 
-def _solve(system, side, place, settings, signals, note):
+def solve_side(
+    system: types.SimpleNamespace,
+    side: Side,
+    place: Place,
+    settings: Settings,
+    signals: Signals,
+    note: str | None = None,
+) -> object:
+    """Return the solution of one side; `note` is what a new run stores as its options."""
     from wgf.command.contract import solve
 
     path = place.sides[side.name]

@@ -18,6 +18,18 @@ def run(script: str, *options: str) -> None:
     """
 
 
+def sweep(script: str, *options: str) -> None:
+    """Run a script for many values and seeds; 'wgf sweep SCRIPT --help' lists the options.
+
+    Parameters
+    ----------
+    script : path
+        path of a solver script
+    options : text
+        options of the script and of the sweep
+    """
+
+
 def new(name: str) -> None:
     """Write a commented solver script to start from.
 
@@ -192,5 +204,5 @@ def _open(path):
 
 COMMANDS = {
     command.__name__: command
-    for command in (run, new, resume, compare, inspect, plot, movie, verify, pack)
+    for command in (run, sweep, new, resume, compare, inspect, plot, movie, verify, pack)
 }

@@ -25,6 +25,36 @@ def reporter(until: float | str, title: str = "", stream=None) -> "_Reporter":
     return kind(math.inf if isinstance(until, str) else float(until), title, stream)
 
 
+def counter(title: str, stream=None) -> "_Counter":
+    """Return a callable that takes how many of how many are done, with a method ``close()``."""
+    return _Counter(title, sys.stderr if stream is None else stream)
+
+
+class _Counter:
+    """A bar on a terminal, a line per twentieth elsewhere; the number of all may grow."""
+
+    def __init__(self, title, stream):
+        self.title, self.stream, self.next, self.bar = title, stream, 0, None
+        if getattr(stream, "isatty", lambda: False)():
+            from tqdm import tqdm
+
+            self.bar = tqdm(desc=title, file=stream, dynamic_ncols=True, unit="run")
+
+    def __call__(self, done, total, note=""):
+        if self.bar is not None:
+            self.bar.total = total
+            self.bar.set_postfix_str(note, refresh=False)
+            self.bar.update(done - self.bar.n)
+        elif done >= self.next or done == total:
+            self.next = done + max(1, total // 20)
+            note = f", {note}" if note else ""
+            print(f"{self.title}: {done} of {total} runs{note}", file=self.stream, flush=True)
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
+
+
 class _Reporter:
     """Counts steps and time since the first row, which is the start and takes no step."""
 
