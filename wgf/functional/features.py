@@ -71,6 +71,15 @@ class FeatureMap:
         value = self.unit(rest) @ residual
         return value, np.einsum("knd,n->kd", self.unit_gradient(rest), residual)
 
+    def unit_hessian(self, rest, residual, reach=1.0):
+        """Return the Hessian of ``<residual, unit>``, shape ``(k, d', d')``.
+
+        By central differences of `unit_pullback` here, with a step in proportion to the larger of
+        `reach` and the coordinate.
+        """
+        slope = lambda near: self.unit_pullback(near, residual)[1]  # noqa: E731
+        return central_differences(slope, rest, reach)
+
     def _split(self, points):
         points = np.asarray(points, dtype=np.float64)
         if self.amplitude:
@@ -116,6 +125,32 @@ class FeatureMap:
                 result[rows, 1:] = amplitude[rows, None] * slope
             else:
                 result[rows] = slope
+        return result
+
+    def values_gradient(self, points):
+        """Return the derivatives of `values`, ``(k, d) -> (k, d, n)``."""
+        amplitude, rest = self._split(points)
+        slope = np.swapaxes(self.unit_gradient(rest), 1, 2)
+        if not self.amplitude:
+            return slope
+        return np.concatenate([self.unit(rest)[:, None, :], amplitude[:, None, None] * slope], axis=1)
+
+    def potential_hessian(self, points, residual, reach=1.0):
+        """Return the Hessian of `potential` in the point, shape ``(k, d, d)``.
+
+        `reach` of the shape ``()`` or ``(d,)`` is the scale of the coordinates, see `unit_hessian`.
+        """
+        amplitude, rest = self._split(points)
+        reach = np.broadcast_to(reach, points.shape[1:])[points.shape[1] - rest.shape[1] :]
+        result = np.zeros((*points.shape, points.shape[1]))
+        for rows in self.row_blocks(len(rest)):
+            inner = self.unit_hessian(rest[rows], residual, reach)
+            if not self.amplitude:
+                result[rows] = inner
+                continue
+            result[rows, 1:, 1:] = amplitude[rows, None, None] * inner
+            slope = self.unit_pullback(rest[rows], residual)[1]
+            result[rows, 0, 1:] = result[rows, 1:, 0] = slope
         return result
 
 
@@ -183,6 +218,19 @@ class Neurons(FeatureMap):
         if self.bias:
             gradient = np.concatenate([gradient, slope.sum(axis=1, keepdims=True)], axis=1)
         return value @ residual, gradient
+
+    def unit_hessian(self, rest, residual, reach=1.0):
+        if self.kinked:
+            raise checks.InputError(
+                f"features: {self!r} has no second derivatives, use the activation tanh or sigmoid"
+            )
+        value, slope = ACTIVATIONS[self.activation](self.arguments(rest))
+        # tanh'' = -2 tanh tanh' and sigmoid'' = (1 - 2 sigmoid) sigmoid'
+        bend = -2 * value * slope if self.activation == "tanh" else (1 - 2 * value) * slope
+        inputs = self.inputs
+        if self.bias:
+            inputs = np.concatenate([inputs, np.ones((self.size, 1))], axis=1)
+        return (inputs.T * (bend * residual)[:, None, :]) @ inputs
 
     def curvature_bound(self, residual):
         if self.activation not in STEEPEST:
@@ -268,6 +316,19 @@ class _Dirichlet(Filter):
         ]
         return np.stack(columns, axis=2)
 
+    def unit_hessian(self, rest, residual, reach=1.0):
+        # the second derivative of every factor is -frequency^2 times it
+        frequency = 2 * np.pi * np.arange(1, self.order + 1)
+        square = np.concatenate([[0.0], frequency, frequency]) ** 2
+        pairs = [self._factors(rest[:, i]) for i in range(self.dimension)]
+        triples = [(value, slope, -square * value) for value, slope in pairs]
+        result = np.empty((*rest.shape, self.dimension))
+        for i, j in np.ndindex(result.shape[1:]):
+            orders = [(k == i) + (k == j) for k in range(self.dimension)]
+            product = self._product([triple[n] for triple, n in zip(triples, orders)])
+            result[:, i, j] = product @ residual
+        return result
+
     def curvature_bound(self, residual):
         # every derivative of psi has the same norm at every position
         squares = (2 * np.pi * np.arange(1, self.order + 1)) ** 2
@@ -306,6 +367,12 @@ class _Gaussian(Filter):
 
     def unit_gradient(self, rest):
         return self.unit(rest)[:, :, None] * self._displacements(rest) / self.std**2
+
+    def unit_hessian(self, rest, residual, reach=1.0):
+        z = self._displacements(rest) / self.std
+        share = self.unit(rest) * residual
+        spread = np.swapaxes(z * share[:, :, None], 1, 2) @ z
+        return (spread - share.sum(axis=1)[:, None, None] * np.eye(z.shape[2])) / self.std**2
 
     def curvature_bound(self, residual):
         return float(np.abs(residual).sum() / self.std**2)
@@ -390,14 +457,23 @@ class Features(FeatureMap):
             return values
         return central_differences(self.unit, rest)
 
+    def unit_hessian(self, rest, residual, reach=1.0):
+        if self.gradient is not None:
+            return super().unit_hessian(rest, residual, reach)
+        # differences of differences: their rounding, 1e-10, asks for a longer step
+        return super().unit_hessian(rest, residual, 100.0 * np.maximum(reach, np.abs(rest)))
+
     def __repr__(self):
         name = getattr(self.function, "__name__", type(self.function).__name__)
         return f"Features({name}{', amplitude=True' if self.amplitude else ''})"
 
 
-def central_differences(function, points):
-    """Return derivatives of ``function: (k, d) -> (k, …)`` with one trailing axis for ``d``."""
-    step = 6e-6 * np.maximum(1.0, np.abs(points))
+def central_differences(function, points, reach=1.0):
+    """Return derivatives of ``function: (k, d) -> (k, …)`` with one trailing axis for ``d``.
+
+    The step is 6e-6 times the larger of `reach` and the coordinate.
+    """
+    step = 6e-6 * np.maximum(reach, np.abs(points))
     columns = []
     for i in range(points.shape[1]):
         shift = np.zeros_like(points)
