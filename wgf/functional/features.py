@@ -127,31 +127,26 @@ class FeatureMap:
                 result[rows] = slope
         return result
 
-    def values_gradient(self, points):
-        """Return the derivatives of `values`, ``(k, d) -> (k, d, n)``."""
-        amplitude, rest = self._split(points)
-        slope = np.swapaxes(self.unit_gradient(rest), 1, 2)
-        if not self.amplitude:
-            return slope
-        return np.concatenate([self.unit(rest)[:, None, :], amplitude[:, None, None] * slope], axis=1)
+    def derivatives(self, points, residual, reach=1.0):
+        """Return those of ``phi``, shape ``(k, d, n)``, and the Hessian of `potential`.
 
-    def potential_hessian(self, points, residual, reach=1.0):
-        """Return the Hessian of `potential` in the point, shape ``(k, d, d)``.
-
-        `reach` of the shape ``()`` or ``(d,)`` is the scale of the coordinates, see `unit_hessian`.
+        The latter has the shape ``(k, d, d)``; `reach` of the shape ``()`` or ``(d,)`` is the scale
+        of the coordinates, see `unit_hessian`.
         """
         amplitude, rest = self._split(points)
-        reach = np.broadcast_to(reach, points.shape[1:])[points.shape[1] - rest.shape[1] :]
-        result = np.zeros((*points.shape, points.shape[1]))
-        for rows in self.row_blocks(len(rest)):
-            inner = self.unit_hessian(rest[rows], residual, reach)
-            if not self.amplitude:
-                result[rows] = inner
-                continue
-            result[rows, 1:, 1:] = amplitude[rows, None, None] * inner
-            slope = self.unit_pullback(rest[rows], residual)[1]
-            result[rows, 0, 1:] = result[rows, 1:, 0] = slope
-        return result
+        first = points.shape[1] - rest.shape[1]
+        slope = np.swapaxes(self.unit_gradient(rest), 1, 2)
+        reach = np.broadcast_to(reach, points.shape[1:])[first:]
+        hessian = self.unit_hessian(rest, residual, reach)
+        if not self.amplitude:
+            return slope, hessian
+        gradient = np.empty((*points.shape, slope.shape[2]))
+        gradient[:, 0] = self.unit(rest)
+        np.multiply(amplitude[:, None, None], slope, out=gradient[:, 1:])
+        bordered = np.zeros((*points.shape, points.shape[1]))
+        np.multiply(amplitude[:, None, None], hessian, out=bordered[:, 1:, 1:])
+        bordered[:, 0, 1:] = bordered[:, 1:, 0] = slope @ residual
+        return gradient, bordered
 
 
 class Neurons(FeatureMap):

@@ -1,51 +1,53 @@
 """Linearly implicit steps of order 3 for stiff particles, exact at the kinks of an l1 penalty.
 
-The Jacobian of all velocities is block diagonal but for the model outputs: with ``H_i`` the
-Hessian of the first variation at a particle, ``G_i`` the derivatives of its features and ``D`` the
-curvature of the loss
+The Jacobian of all velocities is block diagonal but for the model outputs. With ``M`` the mobility,
+``H_i`` the Hessian of the first variation at a particle, ``G_i`` the derivatives of its features
+and ``D`` the curvature of the loss it is
 
-    dv_i/dtheta_j = -M (H_i δ_ij + G_i D G_j^T weight_j),
+    ∂v_i/∂theta_j = -M (H_i δ_ij + G_i D G_j^T weight_j),
 
-so that a step costs one small inverse a particle and one factorisation of the size of the output
-(Woodbury). At a kink, at a wall and on a frozen axis a coordinate is held: its mobility is 0 for
-the length of a step.
+so a step costs one small inverse per particle and one factorisation of the size of the output
+(Woodbury's formula). Where a kink, a wall or the flow itself holds a coordinate, its mobility is 0
+for the length of a step.
 """
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from wgf import checks
 from wgf.flows import GradientFlow
-from wgf.lagrangian.empirical import ParticleStepper, share_of
+from wgf.lagrangian.empirical import EmpiricalFunctional, ParticleStepper, share_of
 from wgf.lagrangian.kernels import PARTICLES_PER_BLOCK, blocks_of
 from wgf.measures.particles import Particles
 
-# RODAS3 (Sandu et al. 1997): order 3 with an estimate of order 2, L-stable and stiffly accurate
 GAMMA = 0.5
-# a growing mode is resolved: its rate times the step is at most MARGIN / GAMMA
+# a growing mode of rate k is resolved if 1 - gamma h k is not below this: the method then has
+# exp(h k) within 2 percent
 MARGIN = 0.5
-GROWTH = 5.0
-SHRINK = 0.1
-# most entries of an array of derivatives, 1 GiB
-MOST_ENTRIES = 1 << 27
-# most rows of a dense factorisation
-MOST_ROWS = 4096
+GROWTH, SHRINK = 5.0, 0.1
+# scale of a coordinate: shares of the spread of the cloud and of its own distance from the centre
+FLOOR, RELATIVE = 0.1, 0.1
 # spread of a uniform distribution over a period
 UNIFORM = 12**-0.5
-SMALLEST_STEP = 1e-14
-# scale of a coordinate: shares of the spread of the cloud and of its own distance from the centre
-FLOOR, RELATIVE = 0.05, 0.05
-# beyond this product of step and rate a sum with the identity loses the identity
+# a product of step and rate beyond which the sum with the identity loses the identity
 LARGEST_PRODUCT = 1e11
 TINY_PIVOT = 1e-13
+MOST_REJECTED = 200
+# most numbers of a Jacobian, 1 GiB, and most rows of a dense factorisation
+MOST_ENTRIES, MOST_ROWS = 1 << 27, 1 << 12
+# a matrix product is worth its overhead for blocks of more rows
+FEW_ROWS = 8
+# steps that an implicit run takes, for the choice between methods
+TYPICAL_STEPS = 100
 EPS = np.finfo(float).eps
 
 
 def rodas3(velocity, first, solve, points, root):
-    """Return ``(points, error)`` after one step; vectors are in units of the square root `root`.
+    """Return ``(points, error)`` after one step of RODAS3, of order 3 with an estimate of order 2.
 
-    ``velocity(points)`` is divided by `root`, `first` is that at the start, and ``solve(b)``
-    solves ``(1 / (gamma h) - J) K = b`` with ``velocity = points' / root``; `solve.step` is ``h``.
+    L-stable and stiffly accurate. Vectors are in units of `root`: ``velocity(points)`` and `first`,
+    the one at the start, are divided by it, and ``solve(b)`` solves ``(1/(gamma h) - J) K = b``;
+    ``solve.step`` is ``h``. Source: Sandu, Verwer, Blom, Spee, Carmichael & Potra 1997.
     """
     h = solve.step
     k1 = solve(first)
@@ -57,7 +59,10 @@ def rodas3(velocity, first, solve, points, root):
 
 
 class Linearised:
-    """Factors ``1 + gamma h M (H + G D G^T weights)`` for any step ``h``.
+    """Solves ``(1/(gamma h) + M (H + G D G^T weights)) K = b`` for any step ``h``.
+
+    Unknowns are in units of the square root of the mobility, in which ``M H`` is symmetric and
+    its eigenvalues are rates, whatever the units of the axes.
 
     Parameters
     ----------
@@ -72,28 +77,37 @@ class Linearised:
 
     def __init__(self, hessians, coupling, weights, root, share):
         self.share, self.weights = share, weights
-        root = np.ascontiguousarray(root.T)
-        self.blocks = np.ascontiguousarray(hessians.transpose(1, 2, 0)) * root * root[:, None]
-        self.blocks = 0.5 * (self.blocks + self.blocks.swapaxes(0, 1))
+        if coupling.shape[2] == 0:
+            coupling = np.zeros((*coupling.shape[:2], 1))
         m, d, n = coupling.shape
+        root = np.ascontiguousarray(root.T)
+        blocks = np.ascontiguousarray(hessians.transpose(1, 2, 0)) * root * root[:, None]
+        self.blocks = 0.5 * (blocks + blocks.swapaxes(0, 1))
         coupling = np.ascontiguousarray(coupling.swapaxes(0, 1)) * root[:, :, None]
-        if compressed(len(share.cuts), d, n):
-            # a rank of m d at most: the same product from a square triangle
-            whole = share.whole(np.swapaxes(coupling, 0, 1).reshape(m, d * n))
-            triangle = np.linalg.qr(whole.reshape(-1, n).T, mode="r").T
-            own = slice(share.own.start * d, share.own.stop * d)
-            coupling = triangle[own].reshape(m, d, -1).swapaxes(0, 1)
-        self.coupling = np.ascontiguousarray(coupling)
+        if len(share.cuts) * d < n:
+            # the product with its transpose has a lower rank than there are outputs
+            whole = share.whole(coupling.swapaxes(0, 1).reshape(m, d * n)).reshape(-1, n)
+            triangle = np.linalg.qr(whole.T, mode="r").T
+            own = triangle[share.own.start * d : share.own.stop * d]
+            coupling = np.ascontiguousarray(own.reshape(m, d, -1).swapaxes(0, 1))
+        self.coupling = coupling
         self.step = None
 
     def rate(self):
         """Return a bound on the largest rate of the linearised flow."""
-        own = np.sqrt(np.sum(self.blocks**2, axis=(0, 1)))
+        own = np.sqrt(np.max(np.sum(self.blocks**2, axis=(0, 1))))
         joint = self.share.sum(self.weights * np.sum(self.coupling**2, axis=(0, 2)))
         return self.share.largest(own) + joint
 
+    def bend(self, direction):
+        """Return the second derivative of ``F`` along a direction of shape ``(m, d)``."""
+        along = np.ascontiguousarray(direction.T)[:, :, None]
+        own = np.sum(along * applied(self.blocks, along), axis=(0, 2))
+        joint = self._total(self.coupling, along * self.weights[:, None])
+        return self.share.sum(self.weights * own) + float(joint @ joint)
+
     def factor(self, step):
-        """Prepare ``self(b)`` and return whether all growing modes are resolved."""
+        """Prepare `solve` for a step and return whether it resolves all growing modes."""
         scaled = GAMMA * step * self.blocks
         diagonal = np.arange(len(scaled))
         scaled[diagonal, diagonal] += 1.0 - MARGIN
@@ -110,9 +124,12 @@ class Linearised:
         self.inverse, pivots = swept(scaled)
         if self._broken(pivots):
             return False
-        self.solved, inner = self._inner(self.inverse, step)
         self.step, self.definite = step, not growing
-        self.inner = np.linalg.inv(inner) if growing else cho_factor(inner)
+        self.solved, inner = self._inner(self.inverse, step)
+        try:
+            self.inner = cho_factor(inner) if self.definite else np.linalg.inv(inner)
+        except LinAlgError:
+            return False
         return True
 
     def _broken(self, pivots):
@@ -126,79 +143,73 @@ class Linearised:
         return solved, np.eye(n) + GAMMA * step * 0.5 * (total + total.T)
 
     def _total(self, left, right):
-        """Return ``sum_i left_i^T right_i`` over all particles, block after block."""
-        size, parts = PARTICLES_PER_BLOCK, blocks_of(left.shape[1])
-        n, k = left.shape[2], right.shape[2]
-        full = left.shape[1] // size
-        result = np.zeros((parts, n, k))
+        """Return ``sum_i left_i^T right_i`` over all particles, block after block, flat."""
+        size, (_, m, n), k = PARTICLES_PER_BLOCK, left.shape, right.shape[2]
+        full = m // size
+        result = np.zeros((blocks_of(m), n, k))
         for x, y in zip(left, right):
             if full:
-                a, b = x[: full * size].reshape(full, size, n), y[: full * size]
-                result[:full] += a.swapaxes(1, 2) @ b.reshape(full, size, k)
-            if parts > full:
+                rows = x[: full * size].reshape(full, size, n).swapaxes(1, 2)
+                result[:full] += rows @ y[: full * size].reshape(full, size, k)
+            if m > full * size:
                 result[full] += x[full * size :].T @ y[full * size :]
-        return self.share.ranks.column_sums(result.reshape(parts, n * k))
+        return self.share.ranks.column_sums(result.reshape(-1, n * k))
 
     def __call__(self, b):
-        """Solve ``(1 / (gamma h) - J) K = b``, both of shape ``(m, d)``."""
-        right = np.ascontiguousarray(b.T)[:, :, None]
-        found = applied(self.inverse, right)
+        """Return ``K`` of the shape ``(m, d)``."""
+        found = applied(self.inverse, np.ascontiguousarray(b.T)[:, :, None])
         output = self._total(self.coupling, found * self.weights[:, None])
-        output = cho_solve(self.inner, output) if self.definite else self.inner @ output
-        found = found[:, :, 0] - GAMMA * self.step * (self.solved @ output)
-        return GAMMA * self.step * found.T
-
-
-def compressed(particles, d, outputs):
-    """Return whether the coupling is of a smaller rank than its number of outputs."""
-    return particles * d < outputs
+        if self.definite:
+            output = cho_solve(self.inner, output, check_finite=False)
+        else:
+            output = self.inner @ output
+        scale = GAMMA * self.step
+        return scale * (found[:, :, 0] - scale * (self.solved @ output)).T
 
 
 def swept(matrices):
     """Return inverses and pivots of symmetric matrices, shapes ``(d, d, m)`` and ``(d, m)``.
 
-    By the sweep operator: the pivots are those of ``L D L^T``, and their signs are the inertia. A
-    matrix that needs an exchange of rows has pivots that are not finite.
+    By the sweep operator: the pivots are those of ``L D L^T``, so their signs are the inertia. They
+    are NaN where a matrix has no such factors, or loses all digits in finding them.
     """
     a = matrices.copy()
-    d = len(a)
     pivots = np.empty(a.shape[1:])
-    size = np.abs(a[np.arange(d), np.arange(d)]) + 1.0
-    for k in range(d):
+    for k in range(len(a)):
         pivot = a[k, k].copy()
-        pivots[k] = np.where(np.abs(pivot) > TINY_PIVOT * size[k], pivot, np.nan)
-        row = a[k] / pivots[k]
-        column = a[:, k].copy()
+        tiny = TINY_PIVOT * (1.0 + np.abs(matrices[k, k]))
+        pivots[k] = np.where(np.abs(pivot) > tiny, pivot, np.nan)
+        row, column = a[k] / pivots[k], a[:, k].copy()
         a -= column[:, None] * row
         a[k], a[:, k] = row, row
         a[k, k] = -1.0 / pivots[k]
     return -a, pivots
 
 
-def applied(inverse, right):
-    """Return ``inverse_i right_i`` for shapes ``(d, d, m)`` and ``(d, m, n)``."""
-    if len(right) > 8:
-        product = inverse.transpose(2, 0, 1) @ right.swapaxes(0, 1)
+def applied(matrices, right):
+    """Return ``matrices_i right_i`` for shapes ``(d, d, m)`` and ``(d, m, n)``."""
+    if len(right) > FEW_ROWS:
+        product = matrices.transpose(2, 0, 1) @ right.swapaxes(0, 1)
         return np.ascontiguousarray(product.swapaxes(0, 1))
-    result = inverse[:, 0, :, None] * right[0]
+    result = matrices[:, 0, :, None] * right[0]
     for j in range(1, len(right)):
-        result += inverse[:, j, :, None] * right[j]
+        result += matrices[:, j, :, None] * right[j]
     return result
 
 
 class Held:
     """Which coordinates are held, and the signs that ``|theta|`` has for the length of a step.
 
-    At a kink 0 holds a coordinate whose force is no larger than the strength of the kink; otherwise
-    it leaves with the sign of the force. A wall holds what is pushed against it.
+    A kink holds a coordinate at 0 whose force is no larger than the strength of the kink;
+    otherwise it leaves in the direction of the force. A wall holds what is pushed against it.
 
     Attributes
     ----------
     signs : array of shape ``(m, d)``
-        Derivative of ``|theta|`` along axes with a kink, 0 where 0 holds.
+        Derivative of ``|theta|`` along axes with a kink, 0 where a coordinate is held.
     free : array of bool, shape ``(m, d)``
     slope : array of shape ``(m, d)``
-        Element of least norm of the first variation's gradient.
+        Element of least norm of the gradient of the first variation.
     drive : array of shape ``(m, d)``
         How much the force on a held coordinate exceeds what holds it: not above 0.
     """
@@ -211,8 +222,9 @@ class Held:
         self.slope = np.where(self.free, gradient + kink * self.signs, 0.0)
         self.drive = np.where(self.free, 0.0, np.abs(gradient) - kink)
         for k, axis in walls(domain):
-            inward = np.where(points[:, k] <= axis.lower, -self.slope[:, k], np.inf)
-            inward = np.where(points[:, k] >= axis.upper, self.slope[:, k], inward)
+            column = points[:, k]
+            inward = np.where(column <= axis.lower, -self.slope[:, k], np.inf)
+            inward = np.where(column >= axis.upper, self.slope[:, k], inward)
             stopped = inward < 0
             self.free[stopped, k] = False
             self.drive[stopped, k] = inward[stopped]
@@ -225,23 +237,29 @@ class Held:
             np.clip(result[:, k], axis.lower, axis.upper, out=result[:, k])
         return result
 
-    def missed(self, later, start, end, landed, mobility, step):
-        """Return ``(size, time, power)`` of what the fixed signs and bounds of a step got wrong.
+    def missed(self, later, start, end, landed, solve, mobility):
+        """Return ``(own, others, left, power)``: what a step with fixed signs and bounds got wrong.
 
-        What a coordinate overshot, or did not move since it was held too long, is `size` at the
-        end of the step and grows from 0 at the share `time` of it like ``time^power``.
+        A coordinate that is held where it landed is right, but what it overshot in the share
+        `left` of the step moved the `others` (the linearised response). One that goes on from its
+        kink, or was held too long, did not move meanwhile: its `own` error. It is that at the end
+        of the step and grows like the `power` of the time since the event.
         """
-        size = np.abs(end - landed)
-        overshot = size > 0
-        way = np.where(overshot, np.abs(end - start), 1.0)
-        time = np.where(overshot, 1.0 - size / way, 1.0)
+        over, way = end - landed, np.abs(end - start)
+        crossed = over != 0
         late = later.free & ~self.free & (mobility > 0)
-        if late.any():
-            pull = np.abs(later.slope[late])
-            time[late] = -self.drive[late] / (pull - self.drive[late])
-            shares = np.broadcast_to(mobility, size.shape)[late]
-            size[late] += 0.5 * step * shares * pull * (1.0 - time[late])
-        return size, time, np.where(late, 2, 1)
+        pull = np.where(later.free, np.abs(later.slope), 0.0)
+        left = np.divide(np.abs(over), way, out=np.zeros(way.shape), where=crossed)
+        np.divide(pull, pull - self.drive, out=left, where=late)
+        power = np.where(late, 2, 1)
+        own = solve.step / power * mobility * pull * left * (crossed | late)
+        others = np.zeros(own.shape)
+        if solve.share.largest(float(crossed.any())) > 0:
+            root = np.sqrt(mobility)
+            extra = np.divide(over * left, root, out=np.zeros(own.shape), where=crossed)
+            response = solve(extra / (GAMMA * solve.step)) - extra
+            others = np.where(crossed, 0.0, np.abs(root * response))
+        return own, others, left, power
 
 
 def walls(domain):
@@ -249,19 +267,62 @@ def walls(domain):
     return [] if domain is None else [(k, a) for k, a in enumerate(domain.axes) if not a.periodic]
 
 
-def hessian_of(gradient, points, reach, domain):
+class Ruler:
+    """Scales of the coordinates, taken from the cloud itself: the same numbers in any units.
+
+    Along an axis it is the spread of a uniform distribution over the period, or the root mean
+    square distance of the cloud from the mean of the start (from 0 where there is a kink), the
+    largest so far.
+    """
+
+    def __init__(self, empirical, points):
+        self.share, self.domain = empirical.share, empirical.domain
+        self.root = np.sqrt(empirical.mobility)
+        count, mass = len(self.share.cuts), self.share.sum(empirical.weights)
+        even = np.full(len(points), 1.0 / count)
+        self.weights = empirical.weights / mass if mass > 0 else even
+        self.even = even
+        self.centre = np.where(empirical.kink > 0, 0.0, self._means(self.weights, points))
+        self.reach = self.around(points)
+
+    def _means(self, weights, values):
+        return np.array([self.share.sum(weights * column) for column in values.T])
+
+    def around(self, points):
+        """Return the scales that include those of a cloud, shape ``(d,)``."""
+        found = np.sqrt(self._means(self.weights, (points - self.centre) ** 2))
+        for k, axis in enumerate(self.domain.axes if self.domain is not None else ()):
+            if axis.periodic:
+                found[k] = axis.length * UNIFORM
+        return np.maximum(found, getattr(self, "reach", 0.0))
+
+    def scales(self, points):
+        """Return the scale of every coordinate of a cloud, shape ``(m, d)``."""
+        reach = self.around(points)
+        # what is round-off of the motion along another axis is none
+        moving = self.root > 0
+        joint = np.max(reach[moving] / self.root[moving], initial=0.0)
+        reach = np.maximum(reach, 1e-8 * self.root * joint)
+        return FLOOR * reach + RELATIVE * np.abs(points - self.centre)
+
+    def norm(self, error, scales):
+        """Return the root mean square of the error in units of the scales, of the worst axis."""
+        share = np.divide(error, scales, out=np.zeros(error.shape), where=error != 0)
+        return float(np.sqrt(np.max(self._means(self.even, share**2))))
+
+
+def differences(gradient, points, reach, domain):
     """Return derivatives of ``gradient: (m, d) -> (m, d)``, by differences inside the walls."""
-    m, d = points.shape
-    result = np.empty((m, d, d))
+    result = np.empty((*points.shape, points.shape[1]))
     step = 6e-6 * np.maximum(reach, np.abs(points))
-    for k in range(d):
+    bounds = dict(walls(domain))
+    for k in range(points.shape[1]):
         ahead, back = points.copy(), points.copy()
         ahead[:, k] += step[:, k]
         back[:, k] -= step[:, k]
-        for j, axis in walls(domain):
-            if j == k:
-                np.minimum(ahead[:, k], axis.upper, out=ahead[:, k])
-                np.maximum(back[:, k], axis.lower, out=back[:, k])
+        if k in bounds:
+            np.minimum(ahead[:, k], bounds[k].upper, out=ahead[:, k])
+            np.maximum(back[:, k], bounds[k].lower, out=back[:, k])
         width = (ahead[:, k] - back[:, k])[:, None]
         result[:, :, k] = (gradient(ahead) - gradient(back)) / width
     return result
@@ -269,67 +330,125 @@ def hessian_of(gradient, points, reach, domain):
 
 def linearised(empirical, points, outputs, mobility, reach):
     """Return the `Linearised` flow at the points, whose coordinates have the scales `reach`."""
-    functional, share = empirical.functional, empirical.share
+    functional = empirical.functional
     m, d = points.shape
-    sizes = [len(output) for output in outputs]
-    hessians, coupling = np.zeros((m, d, d)), np.empty((m, d, sum(sizes)))
-    # blocks of all ranks are the same
+    hessians, coupling = np.zeros((m, d, d)), np.empty((m, d, sum(map(len, outputs))))
+    # blocks of particles are the same on any number of ranks
     for start in range(0, m, PARTICLES_PER_BLOCK):
-        rows = slice(start, start + PARTICLES_PER_BLOCK)
-        low = 0
+        rows, low = slice(start, start + PARTICLES_PER_BLOCK), 0
         for risk, output in zip(functional.risks, outputs):
-            own = slice(low, low + len(output))
-            low = own.stop
-            residual = risk.residual(output)
+            columns = slice(low, low + len(output))
+            low = columns.stop
             bend = np.sqrt(risk.loss.curvature(risk.scale * output))
-            hessians[rows] += risk.features.potential_hessian(points[rows], residual, reach)
-            coupling[rows, :, own] = risk.features.values_gradient(points[rows]) * bend
+            residual = risk.residual(output)
+            slopes, hessian = risk.features.derivatives(points[rows], residual, reach)
+            coupling[rows, :, columns] = slopes * bend
+            hessians[rows] += hessian
     for term in functional.terms:
         if term.linear and term.smooth:
             slope = lambda near, term=term: term.slope(near, empirical.names)  # noqa: E731
-            hessians += hessian_of(slope, points, reach, empirical.domain)
-    return Linearised(hessians, coupling, empirical.weights, np.sqrt(mobility), share)
+            hessians += differences(slope, points, reach, empirical.domain)
+    return Linearised(hessians, coupling, empirical.weights, np.sqrt(mobility), empirical.share)
 
 
 def refusal(flow, start):
-    """Return why a flow is not for this method, or None."""
-    functional = flow.functional
-    size = 0
+    """Return why `Rosenbrock` does not take a flow from a start, None if it does."""
+    functional, size = flow.functional, 0
+    flow.axis_names(start)
     for name, term in zip(functional.part_names, functional.terms):
         if term.composed:
             if term.features.kinked:
-                return f"the gradient of {term.features!r} jumps, use wgf.ForwardBackward()"
+                return f"the gradient of {term.features!r} jumps, use wgf.RungeKutta()"
             if not hasattr(term.loss, "curvature"):
                 return f"{term.loss!r} gives no curvature(s), define it or use wgf.RungeKutta()"
-            term.check(flow.axis_names(start))
             size += term.features.size
         elif not term.linear:
             return (
-                f"the term {name} has a Jacobian that is not block diagonal, use wgf.RungeKutta() "
-                "or wgf.ForwardBackward()"
+                f"the term {name} couples particles other than by a model output, use "
+                "wgf.RungeKutta() or wgf.ForwardBackward()"
             )
-    m, d = start.points.shape
-    rows = min(size, m * d)
+    (m, d), rows = start.points.shape, min(size, start.points.size)
     entries = m * d * size + blocks_of(m) * rows**2
     if entries > MOST_ENTRIES or rows > MOST_ROWS:
         return (
-            f"{m} particles and {size} outputs make a Jacobian of {entries:.2g} numbers, use "
-            "wgf.ForwardBackward() or fewer samples"
+            f"{m} particles and {size} outputs make a Jacobian of {entries:.2g} numbers and "
+            f"{rows} dense rows, use wgf.RungeKutta() or wgf.ForwardBackward()"
         )
     return None
 
 
+def stiff(flow, start, until=np.inf):
+    """Return whether explicit steps would cost more than implicit ones.
+
+    Explicit steps are bounded by the largest rate of the linearised flow, at the start or at the
+    lowest point of ``F`` along the velocity there: from small amplitudes the rates grow. The
+    answer depends on the problem alone.
+
+    Parameters
+    ----------
+    flow : GradientFlow
+    start : Particles
+    until : float
+        Time of the flow; infinite for a stationary state.
+    """
+    if refusal(flow, start) is not None:
+        return False
+    empirical = EmpiricalFunctional(flow, start, share_of(flow, len(start.points)))
+    points = empirical.confine(start.points[empirical.share.own])
+    with np.errstate(all="ignore"):
+        rate = fastest(empirical, points)
+    (m, d), n = start.points.shape, sum(risk.features.size for risk in flow.functional.risks)
+    rank = min(n, m * d)
+    # in gradients: stages, second derivatives and, cheaper per number, the linear algebra
+    cost = 10 + d + (rank + rank**2 / (m * d)) / 10
+    return bool(rate * until > TYPICAL_STEPS * cost)
+
+
+def fastest(empirical, points):
+    """Return the largest rate at the points and at the lowest point along the velocity there."""
+    outputs = empirical.outputs(points)
+    gradient = empirical.smooth_gradient(points, outputs)
+    held = Held(points, gradient, empirical.kink, empirical.domain)
+    ruler = Ruler(empirical, points)
+    reach = np.where(ruler.reach > 0, ruler.reach, 1.0)
+    flow = linearised(empirical, points, outputs, empirical.mobility * held.free, reach)
+    rate = flow.rate()
+    downhill = -np.sqrt(empirical.mobility) * held.slope
+    fall = empirical.share.sum(empirical.weights * np.sum(downhill**2, axis=1))
+    bend = flow.bend(downhill)
+    if not bend > 0 or not fall > 0:
+        return rate
+    lower = points + fall / bend * np.sqrt(empirical.mobility) * downhill
+    lower = empirical.confine(held.landed(lower, empirical.domain))
+    everywhere = np.broadcast_to(empirical.mobility, points.shape)
+    later = linearised(empirical, lower, empirical.outputs(lower), everywhere, reach).rate()
+    return max(rate, later) if np.isfinite(later) else rate
+
+
 class Rosenbrock:
-    """Linearly implicit steps of order 3, for stiff particles, with or without an l1 penalty.
+    """Linearly implicit steps of order 3 for ``theta_i' = -∇F'(mu)(theta_i)``: stiff particles.
+
+    The step follows the accuracy and not the stability: when fast coordinates are at rest the steps
+    are as long as the slow ones allow. Kinks of l1 penalties are exact: a coordinate stays at 0
+    as long as the force is no larger than the strength. Steps that raise ``F`` are rejected.
 
     Parameters
     ----------
     tolerance : float
-        Largest error of a step: the root mean square over the particles, relative to a RULER of
-        the spread of the cloud along the axis.
+        Largest error of a step: root mean square over the particles, of the worst axis, relative to
+        a tenth of the spread of the cloud along the axis (rms distance from the mean of the
+        start, from 0 where there is a kink) plus a tenth of the particle's own distance.
+
+    Notes
+    -----
+    Second derivatives come from the features, from differences of the gradient where they give
+    none. With ``n`` outputs a step costs three gradients and ``m d^2 + m d n + m d n^2 + n^3``
+    operations, linear in the number of particles. It refuses features whose gradient jumps,
+    interactions and other terms whose Jacobian has no such form. Source of the method RODAS3:
+    Sandu et al. 1997.
     """
 
-    needs = "particles and features with two derivatives"
+    needs = "particles, and features with second derivatives"
 
     def __init__(self, tolerance=1e-2):
         self.tolerance = checks.number("rosenbrock tolerance", tolerance, above=0)
@@ -347,158 +466,154 @@ class Rosenbrock:
         return f"Rosenbrock(tolerance={self.tolerance:g})"
 
 
-class Ruler:
-    """Scales of the coordinates, from the cloud itself: the same numbers in any units.
-
-    Along an axis it is the period, or the root mean square distance from the mean of the start
-    (from 0 where there is a kink), the largest so far.
-    """
-
-    def __init__(self, empirical, points, kink):
-        self.share, self.domain = empirical.share, empirical.domain
-        self.root = np.sqrt(empirical.mobility)
-        mass = self.share.sum(empirical.weights)
-        self.weights = empirical.weights / mass if mass > 0 else np.full(
-            len(points), 1.0 / len(self.share.cuts)
-        )
-        self.centre = np.where(kink > 0, 0.0, self._mean(points))
-        self.reach = self.around(points)
-
-    def _mean(self, values):
-        return np.array([self.share.sum(self.weights * column) for column in values.T])
-
-    def around(self, points):
-        """Return the scales of points about the centre of the start."""
-        found = np.sqrt(self._mean((points - self.centre) ** 2))
-        for k, axis in enumerate(self.domain.axes if self.domain is not None else ()):
-            if axis.periodic:
-                found[k] = axis.length * UNIFORM
-        return found
-
-    def include(self, points):
-        self.reach = np.maximum(self.reach, self.around(points))
-
-    def scales(self, points):
-        """Return the scale of every coordinate at `points`, shape ``(m, d)``."""
-        reach = np.maximum(self.reach, self.around(points))
-        # motion along one axis that is round-off of the motion along another
-        moving = self.root > 0
-        joint = np.max(reach[moving] / self.root[moving], initial=0.0)
-        reach = np.maximum(reach, 1e-8 * self.root * joint)
-        return FLOOR * reach + RELATIVE * np.abs(points - self.centre)
-
-    def norm(self, error, scales):
-        """Return the largest root mean square of an axis."""
-        share = np.divide(error, scales, out=np.zeros(error.shape), where=error != 0)
-        squares = [self.share.sum(column**2) for column in share.T]
-        return float(np.sqrt(max(squares) / len(self.share.cuts)))
-
-
 class _Stepper(ParticleStepper):
     order = 3
 
     def __init__(self, method, flow, start):
         super().__init__(method, flow, start)
-        empirical = self.empirical
-        self.ruler = Ruler(empirical, self.points, empirical.kink)
-        self._settle(self.gradient)
-        self.jacobian = None
-        self.step = self._linearise().rate()
-        self.step = 1.0 / self.step if self.step > 0 else np.inf
+        self.share = self.empirical.share
+        self.ruler = Ruler(self.empirical, self.points)
+        rate = self._linearise()
+        self.step = 1.0 / rate if rate > 0 else np.inf
 
     def _first_step(self):
         return 0.0
 
-    def _settle(self, gradient):
+    def _enter(self, dt, previous, rejected):
+        super()._enter(dt, previous, rejected)
         empirical = self.empirical
-        self.held = Held(self.points, gradient, empirical.kink, empirical.domain)
+        self.held = Held(self.points, self.gradient, empirical.kink, empirical.domain)
+        squares = self.held.slope**2 @ empirical.mobility
+        self.dissipation = empirical.share.sum(empirical.weights * squares)
+        mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)
+        self.row["dissipation"] = mean
+        self.jacobian = None
 
     def _linearise(self):
+        """Linearise the flow at the current points, once, and return its largest rate."""
         if self.jacobian is None:
-            empirical = self.empirical
-            self.mobility = empirical.mobility * self.held.free
+            self.mobility = self.empirical.mobility * self.held.free
             reach = np.where(self.ruler.reach > 0, self.ruler.reach, 1.0)
             self.jacobian = linearised(
-                empirical, self.points, self.outputs, self.mobility, reach
+                self.empirical, self.points, self.outputs, self.mobility, reach
             )
-            self.fastest = self.jacobian.rate()
-        return self.jacobian
+            self.rate = self.jacobian.rate()
+        return self.rate
 
     def advance(self, limit):
-        """Make one step of at most `limit` and return its row of diagnostics."""
-        rejected, later = 0, 0.0
-        jacobian = self._linearise()
-        while True:
-            dt = min(limit, self.step)
-            if self.fastest > 0:
-                dt = min(dt, LARGEST_PRODUCT / self.fastest)
-            if not dt > SMALLEST_STEP * max(self.time, limit if limit < 1e3 else 0):
+        """Make one step of at most `limit` and return its row of diagnostics.
+
+        Raises
+        ------
+        NumericalError
+            If second derivatives are not finite or no step is accepted.
+        """
+        with np.errstate(all="ignore"):
+            rate = self._linearise()
+            if not np.isfinite(rate):
                 raise checks.NumericalError(
-                    f"step: dt={dt:g} at t={self.time:g} after {rejected} rejections is too "
-                    "small, look at the diagnostics of the last steps"
+                    f"rosenbrock: the second derivatives at t={self.time:g} are not finite, check "
+                    "features and potentials or use wgf.RungeKutta()"
                 )
-            if not jacobian.factor(dt):
-                self.step = 0.5 * dt
-                rejected += 1
-                continue
-            factor, landed = self._attempt(dt)
-            if landed is not None:
-                break
-            rejected += 1
-            if factor < 0:
-                later, factor = dt, -factor
-            self.step = factor * dt
-        if dt == self.step or factor < 1:
-            self.step = max(later, dt * min(factor, GROWTH))
-        previous = self.dissipation
-        self.time += dt
-        self.points = self.empirical.confine(landed)
-        self.ruler.include(self.points)
-        self._enter(dt, previous, rejected)
-        self._settle(self.gradient)
-        self.jacobian = None
+            dt, points, rejected = self._accepted(limit, LARGEST_PRODUCT / max(rate, 1e-300))
+            previous = self.dissipation
+            self.time += dt
+            self.points = points
+            self.ruler.reach = self.ruler.around(self.points)
+            self._enter(dt, previous, rejected)
         return self.row
 
+    def _accepted(self, limit, longest):
+        """Return the accepted step, the points after it and the number of rejected ones."""
+        cut = 0.0
+        for rejected in range(MOST_REJECTED):
+            dt = min(limit, self.step, longest)
+            if self.time + dt == self.time:
+                break
+            if not self.jacobian.factor(dt):
+                self.step = 0.5 * dt
+                continue
+            points, factor, event = self._attempt(dt)
+            if points is None:
+                self.step = factor * dt
+                # the step after the event may be as long as that before
+                cut = dt if event else cut
+                continue
+            # a step cut short by an output time says nothing about the next one
+            if dt == self.step or factor < 1.0:
+                self.step = max(cut, dt * min(factor, GROWTH if rejected == 0 or cut else 1.0))
+            return dt, points, rejected
+        raise checks.NumericalError(
+            f"step: dt={dt:g} at t={self.time:g} after {rejected} rejections is too small, look at "
+            "the diagnostics of the last steps"
+        )
+
     def _attempt(self, dt):
-        empirical, held, points = self.empirical, self.held, self.points
-        domain = empirical.domain
-        root = np.sqrt(self.mobility)
+        """Return ``(points, factor of the next step, whether an event cut it)``; None: rejected."""
+        empirical, held, root = self.empirical, self.held, np.sqrt(self.mobility)
         bias = empirical.kink * held.signs
 
-        def velocity(where):
-            where = empirical.confine(where)
-            slope = empirical.smooth_gradient(where, empirical.outputs(where))
-            return -root * (slope + bias)
+        def velocity(points):
+            points = empirical.confine(points)
+            return -root * (empirical.smooth_gradient(points, empirical.outputs(points)) + bias)
 
-        with np.errstate(all="ignore"):
-            end, error = rodas3(velocity, -root * held.slope, self.jacobian, points, root)
-        landed = held.landed(end, domain)
+        end, error = rodas3(velocity, -root * held.slope, self.jacobian, self.points, root)
+        landed = held.landed(end, empirical.domain)
         scales = self.ruler.scales(landed) * self.method.tolerance
-        smooth = self.ruler.norm(np.abs(error), scales)
-        factor = 0.9 * max(smooth, 1e-10) ** (-1 / 3)
-        if not smooth <= 1.0:
-            return (max(SHRINK, factor) if smooth < np.inf else SHRINK), None
-        outputs = empirical.outputs(landed)
-        value = float(sum(empirical.parts(landed, outputs).values()))
-        if not value <= self.row["objective"] + self._allowance():
-            return 0.5, None
-        gradient = empirical.smooth_gradient(landed, outputs)
-        later = Held(landed, gradient, empirical.kink, domain)
-        size, time, power = held.missed(later, points, end, landed, empirical.mobility, dt)
-        if self.ruler.norm(np.abs(error) + size, scales) <= 1.0:
-            return factor, landed
-        # the longest step that misses little: one event is met at its time, many are not
-        low, high = 0.0, 0.9
-        for _ in range(30):
-            middle = 0.5 * (low + high)
-            grown = np.maximum(middle - time, 0.0) / np.maximum(1 - time, 1e-300)
-            fits = self.ruler.norm(size * grown**power, scales) <= 0.5
-            low, high = (middle, high) if fits else (low, middle)
-        return -max(low, 1e-3), None
+        size = self.ruler.norm(error, scales)
+        factor = 0.9 * max(size, 1e-10) ** (-1.0 / self.order)
+        if not size <= 1.0:
+            return None, max(SHRINK, factor) if size < np.inf else SHRINK, False
+        confined = empirical.confine(landed)
+        outputs = empirical.outputs(confined)
+        value = float(sum(empirical.parts(confined, outputs).values()))
+        if not value <= self.row["objective"] and not self._rounded(value):
+            return None, 0.5, False
+        gradient = empirical.smooth_gradient(confined, outputs)
+        later = Held(confined, gradient, empirical.kink, empirical.domain)
+        found = held.missed(later, self.points, end, landed, self.jacobian, empirical.mobility)
+        if self.ruler.norm(np.abs(error) + found[0] + found[1], scales) <= 1.0:
+            return confined, factor, False
+        return None, self._until_event(np.abs(end - landed), found, scales), True
 
-    def _allowance(self):
-        parts = [value for name, value in self.row.items() if name in self.empirical.functional.part_names]
-        noise = sum(abs(value) for value in parts)
-        for risk, output in zip(self.empirical.functional.risks, self.outputs):
+    def _until_event(self, over, found, scales):
+        """Return the largest share of a step that misses little.
+
+        A single event is met at its time; many are not met one by one.
+        """
+        own, others, left, power = found
+        joint = self.ruler.norm(others, scales)
+        weight = over * left
+        total = max(self.share.sum(weight.sum(axis=1)), 1e-300)
+        low, high = 0.0, 0.9
+        for _ in range(20):
+            middle = 0.5 * (low + high)
+            grown = np.maximum(middle - 1.0 + left, 0.0) / np.maximum(left, 1e-300)
+            joined = self.share.sum((weight * grown**2).sum(axis=1)) / total
+            fits = self.ruler.norm(own * grown**power, scales) + joint * joined <= 0.5
+            low, high = (middle, high) if fits else (low, middle)
+        return max(low, 1e-3)
+
+    def _rounded(self, value):
+        """Return whether a rise of the objective to `value` is round-off."""
+        empirical, noise = self.empirical, 0.0
+        for risk, output in zip(empirical.functional.risks, self.outputs):
+            noise += abs(risk.value_of(output))
             noise += float(np.abs(risk.residual(output)) @ np.abs(output))
-        return 16 * EPS * noise
+            noise += EPS * float(risk.loss.curvature(risk.scale * output) @ output**2)
+        for term in empirical.functional.terms:
+            if term.linear:
+                values = np.abs(term.potential(self.points, empirical.names))
+                noise += self.share.sum(empirical.weights * values)
+        return value - self.row["objective"] <= 16 * EPS * noise
+
+    def restart(self):
+        """Return everything but the particles that a bit-identical continuation needs."""
+        return {**super().restart(), "centre": self.ruler.centre, "reach": self.ruler.reach}
+
+    def restore(self, saved):
+        """Continue from what `restart` returned, the particles being the start."""
+        super().restore(saved)
+        self.ruler.centre = np.array(saved["centre"])
+        self.ruler.reach = np.array(saved["reach"])
+        self.jacobian = None
