@@ -32,8 +32,10 @@ import numpy as np
 from tqdm import tqdm
 
 import wgf
-from wgf import baseline, plot, tables
-from wgf.population import arc_cosine
+from wgf import plot
+from wgf.functional.population import arc_cosine
+from wgf.record import tables
+from wgf.theory import baseline
 
 PANELS = ("deconvolution", "relu", "sigmoid")
 TITLES = ("sparse deconvolution, 5 spikes", "ReLU, teacher of 20", "sigmoid, teacher of 20")

@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 import wgf
-from wgf import plot, runner
+from wgf import plot
+from wgf.command import runner
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SMALL = 100
@@ -100,7 +101,7 @@ def momentum(folder):
 
 
 def speed(folder):
-    """The table of times in docs/speed.md, drawn: the numbers there are measured with wgf bench."""
+    """Draw the table of times in docs/speed.md, measured with tests/benchmarks/speed.py."""
     text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| (.+?) \| ([12]) \| (.+?) \| (.+?) \| (.+?) – (.+?) \| wgf \|", text, re.M

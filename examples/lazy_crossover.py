@@ -17,8 +17,8 @@ import sys
 import numpy as np
 
 import wgf
-from wgf import tangent
 from wgf.plot import COLOURS, drawing
+from wgf.theory import tangent
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "solvers"))
 import lazy_2d

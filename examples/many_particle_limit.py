@@ -25,10 +25,12 @@ import pathlib
 import numpy as np
 
 import wgf
-from wgf import plot, runner, tables
-from wgf.discrepancy import default_width
+from wgf import plot
+from wgf.command import runner
+from wgf.comparison.study import particle_rate, slope, summarise
+from wgf.distances.discrepancy import default_width
 from wgf.plot.sheets import band, name_sizes
-from wgf.study import particle_rate, slope, summarise
+from wgf.record import tables
 
 SOLVERS = pathlib.Path(__file__).resolve().parent.parent / "solvers"
 # name: script, end time, meshes, and meshes and end time of the quick form

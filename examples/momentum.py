@@ -30,7 +30,8 @@ import numpy as np
 from excess_loss import collect, options, settle_spikes, spikes
 
 import wgf
-from wgf import plot, tables
+from wgf import plot
+from wgf.record import tables
 
 TEACHER = 5
 # problem: title, step eta, gradient evaluations, level of success, numbers of particles

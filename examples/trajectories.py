@@ -25,7 +25,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import wgf
-from wgf import plot, runner
+from wgf import plot
+from wgf.command import runner
 
 SOLVERS = pathlib.Path(__file__).resolve().parent.parent / "solvers"
 NEGATIVE, POSITIVE = plot.COLOURS[:2]

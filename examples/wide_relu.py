@@ -22,8 +22,8 @@ import time
 import numpy as np
 
 import wgf
-from wgf import tangent
 from wgf.plot import COLOURS, drawing
+from wgf.theory import tangent
 
 STEP = 1.0
 

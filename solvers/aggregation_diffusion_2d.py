@@ -7,9 +7,9 @@ density tends to the uniform one, mass / pi on the unit disc; noise smooths its 
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 
 def kernel(displacements):

@@ -18,10 +18,10 @@ units in which a lone amplitude relaxes at the rate of the mass that carries it,
 import pathlib
 
 import numpy as np
+import wgf.cli
 from scipy.ndimage import median_filter
 
 import wgf
-import wgf.cli
 
 RECORD = pathlib.Path(__file__).resolve().parent.parent / "data" / "ecg.csv"
 

@@ -10,9 +10,9 @@ spikes of random sign (Chizat & Bach 2018, figure 1, in one dimension less).
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 POSITIONS = np.array([0.13, 0.267, 0.693, 0.77, 0.95])
 

@@ -9,9 +9,9 @@ with the ideal low-pass filter of order 2 along each axis (25 numbers) and three
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 SOURCES = np.array([[0.2, 0.25], [0.75, 0.4], [0.4, 0.8]])
 MASSES = np.array([0.4, 0.35, 0.25])

@@ -14,10 +14,10 @@ and the two ends are compared.
 """
 
 import numpy as np
+import wgf.cli
 from relu_3d import ANGLES, circle
 
 import wgf
-import wgf.cli
 
 SIGNS = np.array([1.0, -1.0, 1.0, -1.0, 1.0])
 RADIUS, SPREAD, BOX = 0.7, 0.12, 2.0

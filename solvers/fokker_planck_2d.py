@@ -9,9 +9,9 @@ for noise 0.1. The particles are the Langevin equation with the same noise.
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 
 def potential(points):

@@ -11,9 +11,9 @@ mu being its marginal in w. F oscillates; what falls is E = F + ∫ r^2/2 drho +
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 
 def setup(*, cells=128, until=20.0, friction=0.3, temperature=0.02, decay=0.1):

@@ -10,9 +10,9 @@ million of them. The particles are the same equation as a noisy system with mome
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 
 def setup(*, cells=24, until=4.0, friction=1.0, temperature=0.1, decay=0.05):

@@ -13,9 +13,9 @@ are the network of that paper. The report compares each side with its linear sys
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 from wgf import tangent
 
 

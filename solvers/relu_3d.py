@@ -16,9 +16,9 @@ theorem asks for ReLU. The report tells what reached the rays.
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 ANGLES = np.deg2rad([-86.3, -32.1, 23.2, 53.1, 141.2])
 SIGNS = np.array([-1.0, 1.0, 1.0, 1.0, 1.0])

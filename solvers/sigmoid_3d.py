@@ -16,10 +16,10 @@ a = +r. The report bounds the distance of each side from the minimum over the bo
 import functools
 
 import numpy as np
-
-import wgf
 import wgf.cli
 from wgf.duality import certificates
+
+import wgf
 
 TEACHER = np.array([[0.73, -0.60], [-0.75, -1.72]])
 OUTPUT = np.array([-1.0, 1.0])

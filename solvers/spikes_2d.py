@@ -18,10 +18,10 @@ experiment: Chizat & Bach 2018, positions from its poster.
 """
 
 import numpy as np
-
-import wgf
 import wgf.cli
 from wgf.duality import certificates
+
+import wgf
 
 POSITIONS = np.array([0.130, 0.267, 0.693, 0.770, 0.950])
 

@@ -15,10 +15,10 @@ bounds the distance of each side from the global minimum by a certificate.
 import functools
 
 import numpy as np
-
-import wgf
 import wgf.cli
 from wgf.duality import certificates
+
+import wgf
 
 SOURCES = np.array([[0.22, 0.31], [0.71, 0.24], [0.55, 0.78]])
 AMPLITUDES = np.array([0.4, -0.35, 0.25])

@@ -10,9 +10,9 @@ and stays away from the walls: the case in which density and particles agree bes
 """
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 
 def setup(*, cells=128, until=10.0, every=0.5, samples=40, decay=1e-3):

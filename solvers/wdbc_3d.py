@@ -18,9 +18,9 @@ the test part on the right side, 94.7 to 98.8 %, and their objectives differ by 
 import pathlib
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 TABLE = pathlib.Path(__file__).resolve().parent.parent / "data" / "wdbc.csv"
 SHARE = 0.7

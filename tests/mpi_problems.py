@@ -16,8 +16,9 @@ import tracemalloc
 import numpy as np
 
 import wgf
-from wgf import layout, parallel
-from wgf import measure as measures
+from wgf import parallel
+from wgf.measures import density as measures
+from wgf.record import layout
 
 
 def cube(cells=(18, 17, 16)):

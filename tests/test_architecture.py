@@ -11,35 +11,31 @@ import wgf
 
 ROOT = pathlib.Path(wgf.__file__).parent
 FLOORS = [
-    {"checks", "exchange"},
+    {"checks"},
     {"parallel"},
-    {"mesh", "threads"},
-    {"measure", "phase", "features", "losses", "distance", "transport", "discrepancy", "signed"},
-    {"functional", "supremum"},
-    {"terms", "energies", "population"},
+    {"measures"},
+    {"functional"},
     {"flows"},
+    {"stepping"},
     {"eulerian", "lagrangian"},
-    {"solution", "progress", "separation"},
-    {"layout", "directory", "provenance", "polydata"},
-    {"store", "tables"},
+    {"distances"},
+    {"theory"},
+    {"record"},
     {"driver"},
     {"plot"},
-    {"comparison", "study", "duality", "baseline", "tangent"},
-    {"runner"},
-    {"estimate", "template", "peers"},
-    {"bench"},
-    {"cli"},
+    {"comparison"},
+    {"command"},
     {"__main__"},
 ]
 FLOOR = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 ROOMS = {
     "numba": ("eulerian/kernels.py", "lagrangian/kernels.py"),
-    "h5py": ("layout.py",),
+    "h5py": ("record/layout.py",),
     "matplotlib": tuple(
         f"plot/{name}.py" for name in ("copies", "film", "numbers", "panels", "sheets")
     ),
-    "argparse": ("cli.py",),
-    "mpi4py": ("parallel.py",),
+    "argparse": ("command/cli.py",),
+    "mpi4py": ("parallel/ranks.py",),
 }
 
 
@@ -102,9 +98,12 @@ def test_import_is_light():
 
 
 def test_help_is_light():
-    code = "import wgf.cli\ntry:\n    wgf.cli.main(argv=['--help'])\nexcept SystemExit:\n    pass"
+    code = (
+        "from wgf.command import cli\n"
+        "try:\n    cli.main(argv=['--help'])\nexcept SystemExit:\n    pass"
+    )
     loaded = loaded_by(code)
-    assert "wgf.cli" in loaded
+    assert "wgf.command.cli" in loaded
     assert not loaded & {"numba", "h5py", "matplotlib", "scipy"}
 
 

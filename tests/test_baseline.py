@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import baseline
+from wgf.theory import baseline
 
 
 def problem(generator, k, n, loss, penalty):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import cli, progress, runner, store
+from wgf.command import cli, runner
+from wgf.record import progress, store
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -384,7 +385,7 @@ def test_resume_ends_like_a_run_that_was_not_stopped(folder, capsys, monkeypatch
     class Broken(Exception):
         pass
 
-    from wgf.store import Writer
+    from wgf.record.store import Writer
 
     write, left = Writer.write, 3
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import plot, transport
-from wgf.comparison import sentence
-from wgf.solution import Solution
+from wgf import plot
+from wgf.comparison.pair import sentence
+from wgf.distances import transport
+from wgf.record.solution import Solution
 
 
 def run_of(measures, objective, outputs=None, target=None):
@@ -42,12 +43,12 @@ def test_table(monkeypatch):
     assert set(table) >= {"w1_w", "w2_w", "w1_x1", "w2_x1", "mass_a"}
     one = wgf.Particles(b.final.points[:, :1], b.final.weights)
     assert table["w1_w"][2] == pytest.approx(
-        wgf.distance.wasserstein_1(a.final.marginal("w"), one), rel=1e-12
+        wgf.distances.marginals.wasserstein_1(a.final.marginal("w"), one), rel=1e-12
     )
     lines = str(comparison).split("\n")
     assert len(lines) == 5 and "F density" in lines[0] and "W1(x1)" in lines[0]
     assert len({len(line) for line in lines[:4]}) == 1
-    monkeypatch.setattr(wgf.comparison, "ROWS", 2)
+    monkeypatch.setattr(wgf.comparison.pair, "ROWS", 2)
     lines = str(comparison).split("\n")
     assert [line.split()[0] for line in lines[1:3]] == ["0", "2"]
     assert lines[-1].startswith("2 of 3 times")

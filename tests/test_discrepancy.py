@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.discrepancy import kernel_mean
+from wgf.distances.discrepancy import kernel_mean
 
 
 def mesh_of(dimension, cells, half=5.0, periodic=False):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wgf
-from wgf.distance import wasserstein_1, wasserstein_2
+from wgf.distances.marginals import wasserstein_1, wasserstein_2
 
 
 def spike(x):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import baseline
-from wgf.supremum import supremum
+from wgf.theory import baseline
+from wgf.theory.supremum import supremum
 
 
 def spikes(generator, loss="squared", order=3, count=3):

@@ -8,7 +8,8 @@ from momentum import orders, square_neuron
 from test_solvers import last, objective_gap, solve
 
 import wgf
-from wgf import cli, plot
+from wgf import plot
+from wgf.command import cli
 from wgf.plot.style import planes
 
 LINE = wgf.Mesh(u=wgf.Axis(-6, 6, 64))

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import checks, layout, measure, parallel
+from wgf import checks, parallel
 from wgf.eulerian.slab import Arriving, Slab
+from wgf.measures import density as measure
+from wgf.record import layout
 
 FOLDER = pathlib.Path(__file__).parent
 BESIDE = pathlib.Path(sys.executable).parent / "mpiexec"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.population import arc_cosine
+from wgf.functional.population import arc_cosine
 
 
 def pair(dimension, seed=0):

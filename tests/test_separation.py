@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.separation import half_space, one_sided
+from wgf.theory.separation import half_space, one_sided
 
 
 def spikes():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.signed import difference
+from wgf.measures.signed import difference
 
 
 def test_amplitude_projection_keeps_the_model_output():

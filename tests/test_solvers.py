@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import runner
+from wgf.command import runner
 
 SOLVERS = pathlib.Path(__file__).resolve().parent.parent / "solvers"
 neurons = SimpleNamespace(**runner.load_setup(SOLVERS / "fisher_rao_relu_1d.py").__globals__)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from strategies import densities, meshes
 
 import wgf
-from wgf import store
+from wgf.record import store
 
 ROWS = {"t": [0.0], "objective": [1.5]}
 

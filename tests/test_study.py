@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.solution import Solution
-from wgf.study import particle_rate, slope, summarise
+from wgf.comparison.study import particle_rate, slope, summarise
+from wgf.record.solution import Solution
 
 
 def run_of(measure, objective, output, method="FiniteVolume(order=2)", times=(0.0, 1.0)):

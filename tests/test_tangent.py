@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import tangent
+from wgf.theory import tangent
 
 
 def sphere(n, d, seed=0):

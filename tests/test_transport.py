@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.distance import wasserstein_1, wasserstein_2
-from wgf.transport import cut, torus_distances
+from wgf.distances.marginals import wasserstein_1, wasserstein_2
+from wgf.distances.transport import cut, torus_distances
 
 
 def mesh_of(dimension, cells, half=5.0, periodic=False):

@@ -1,6 +1,6 @@
 """``python -m wgf`` is the command ``wgf``."""
 
-from wgf.cli import main
+from wgf.command.cli import main
 
 if __name__ == "__main__":
     main()

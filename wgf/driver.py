@@ -5,13 +5,15 @@ import warnings
 
 import numpy as np
 
-from wgf import checks, parallel, provenance
+from wgf import checks, parallel
 from wgf.flows import FisherRao, GradientFlow, HeavyBall
-from wgf.measure import Density, Particles
-from wgf.progress import reporter
-from wgf.separation import one_sided
-from wgf.solution import Solution
-from wgf.threads import one_library_thread
+from wgf.measures.density import Density
+from wgf.measures.particles import Particles
+from wgf.parallel.threads import one_library_thread
+from wgf.record import provenance
+from wgf.record.progress import reporter
+from wgf.record.solution import Solution
+from wgf.theory.separation import one_sided
 
 # no state takes so long to settle; a step may be of any length below
 LONGEST = 1e12
@@ -317,7 +319,7 @@ class _Stored:
 
     @functools.cached_property
     def _snapshots(self):
-        from wgf.store import open_run
+        from wgf.record.store import open_run
 
         return open_run(self.path).snapshots
 
@@ -352,7 +354,7 @@ class _Keeper:
         self.path = save
         self.ranks = parallel.world()
         if save is not None:
-            from wgf.store import Writer
+            from wgf.record.store import Writer
 
             self.writer = self.ranks.on_first(
                 lambda: Writer(
@@ -371,7 +373,7 @@ class _Keeper:
 
         A run that was killed before its first snapshot goes on with `stepper`, at the start.
         """
-        from wgf.store import open_run
+        from wgf.record.store import open_run
 
         if not self.ranks.on_first(lambda: self.writer.entries, everywhere=True):
             return stepper

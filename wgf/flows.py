@@ -1,9 +1,10 @@
 """Flows: the equations, without numerics."""
 
 from wgf import checks
-from wgf.functional import Functional, Term
-from wgf.measure import Density, Particles
-from wgf.mesh import VELOCITY
+from wgf.functional.functional import Functional, Term
+from wgf.measures.density import Density
+from wgf.measures.mesh import VELOCITY
+from wgf.measures.particles import Particles
 
 
 class _Transport:

@@ -17,16 +17,16 @@ import tempfile
 import time
 
 import numpy as np
+import speed
 
 import wgf
-from wgf import bench
 
 SNAPSHOTS = 10
 
 
 def regression(cells, names):
     """Return flow and start: neurons that learn a wave from 1000 samples."""
-    x = np.random.default_rng(0).uniform(-1, 1, bench.SAMPLES)
+    x = np.random.default_rng(0).uniform(-1, 1, speed.SAMPLES)
     neurons = wgf.Neurons(x, "tanh", bias="b" in names)
     risk = wgf.Risk(neurons, wgf.Squared(np.sin(3 * x)))
     mesh = wgf.Mesh(**{name: wgf.Axis(-4, 4, cells) for name in names})
@@ -74,7 +74,7 @@ def main():
     parser.add_argument("--folder", help="where the runs are stored for the time being")
     chosen = parser.parse_args()
     plane, volume = (64, 24) if chosen.small else (1024, 256)
-    print(bench.machine() + "\n")
+    print(speed.machine() + "\n")
     print("| run | until | steps | s a step | s in all | snapshots | MB each | largest GiB |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:

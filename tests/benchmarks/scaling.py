@@ -15,9 +15,10 @@ import tracemalloc
 
 import numba
 import numpy as np
+import peers
+import speed
 
 import wgf
-from wgf import bench, peers
 from wgf.lagrangian.empirical import EmpiricalFunctional
 
 
@@ -27,7 +28,7 @@ def transport(cells, dimension):
     case = peers.Case((side,) * dimension)
     # the peers' own, as large as four densities
     del case.courants
-    return bench.Transport(case, 2)
+    return speed.Transport(case, 2)
 
 
 def regression(samples, inputs):
@@ -79,7 +80,7 @@ def growth_rows(small, clock):
         sizes, times = [10.0**k for k in decades], []
         for size in sizes:
             repeats = 7 if size < 1e7 else 3
-            times.append(np.median(bench.alternate([make(int(size))], repeats, clock)))
+            times.append(np.median(speed.alternate([make(int(size))], repeats, clock)))
         units = [t / n / (times[0] / sizes[0]) for t, n in zip(times, sizes)]
         shown = ", ".join(f"{unit:.2g}" for unit in units)
         yield (
@@ -104,7 +105,7 @@ def thread_rows(small):
 
     for what, call in calls.items():
         turns = [lambda count=count, call=call: on(count, call) for count in counts]
-        times = bench.alternate(turns, 25).min(axis=1)
+        times = speed.alternate(turns, 25).min(axis=1)
         yield f"| {what} | {counts[-1]} | {times[0] / times[-1]:.2f} |"
 
 
@@ -138,9 +139,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("tables", nargs="*", help="growth, threads, memory (default: all)")
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes")
-    parser.add_argument("--clock", choices=tuple(bench.CLOCKS), default="wall")
+    parser.add_argument("--clock", choices=tuple(speed.CLOCKS), default="wall")
     chosen = parser.parse_args()
-    print(bench.machine(chosen.clock) + "\n")
+    print(speed.machine(chosen.clock) + "\n")
     tables = {
         "growth": (
             "| against | sizes | time a unit over that of the first size, decade by decade "

@@ -15,8 +15,9 @@ import argparse
 import pathlib
 import sys
 
+import speed
+
 import wgf
-from wgf import bench
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "eulerian"))
 import test_spikes
@@ -49,7 +50,7 @@ def reach(method, flow, start, least, longest, now):
 
 def rows(shape, metric, longest, clock="wall"):
     """Yield ``(share, name, steps, seconds, ratio, whether it got there)``."""
-    now = bench.CLOCKS[clock]
+    now = speed.CLOCKS[clock]
     flow, start, least = test_spikes.spikes(shape)
     flow = wgf.GradientFlow(flow.functional, mobility={"x": METRICS[metric]})
     runs = {}
@@ -69,10 +70,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes")
     parser.add_argument("--longest", type=float, default=200.0, help="seconds a run")
-    parser.add_argument("--clock", choices=tuple(bench.CLOCKS), default="wall")
+    parser.add_argument("--clock", choices=tuple(speed.CLOCKS), default="wall")
     chosen = parser.parse_args()
     shapes = ((41, 32),) if chosen.small else ((161, 128), (321, 256))
-    print(bench.machine(chosen.clock) + "\n")
+    print(speed.machine(chosen.clock) + "\n")
     print("| cells | metric | gap / min F | method | steps | seconds | / implicit |")
     print("|---|---|---|---|---|---|---|")
     for shape in shapes:

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from wgf import directory
+from wgf.record import directory
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

@@ -1,9 +1,9 @@
 """A small regression for tests that call the command line in their own process."""
 
 import numpy as np
+import wgf.cli
 
 import wgf
-import wgf.cli
 
 
 def setup(

@@ -22,7 +22,8 @@ import fault_problems
 import h5py
 
 import wgf
-from wgf import cli, store
+from wgf.command import cli
+from wgf.record import store
 
 
 def in_child(work):

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import cli, store
+from wgf.command import cli
+from wgf.record import store
 
 SCRIPT = str(fault_kit.HERE / "fault_script.py")
 RUN = ["run", SCRIPT, "--quiet", "--no-plot", "--method", "mesh"]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import cli, store
+from wgf.command import cli
+from wgf.record import store
 
 REMEDIES = ("restore it from a copy or run again", "rebuilt from the snapshots, go on")
 KINDS = ("snapshot", "index", "manifest")

@@ -9,7 +9,8 @@ import fault_kit
 import pytest
 
 import wgf
-from wgf import cli, store
+from wgf.command import cli
+from wgf.record import store
 
 SCRIPT = str(fault_kit.HERE / "fault_script.py")
 RUN = ["run", SCRIPT, "--quiet", "--method", "mesh", "--out", "run"]

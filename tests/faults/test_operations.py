@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import store
+from wgf.record import store
 
 MESH = wgf.Mesh(x=wgf.Axis(0, 1, 4), y=wgf.Axis(0, 1, 3))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf import tangent
+from wgf.theory import tangent
 
 
 def network(n=30, d=20, width=200, seed=0, **options):

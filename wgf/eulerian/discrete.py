@@ -13,8 +13,8 @@ from wgf import checks
 from wgf.eulerian import kernels
 from wgf.eulerian.slab import Slab
 from wgf.eulerian.variation import Variation
-from wgf.measure import BLOCK_ROWS
-from wgf.parallel import Partition
+from wgf.measures.base import BLOCK_ROWS
+from wgf.parallel.ranks import Partition
 
 FEATURE_BYTES = 2 << 30
 OUTPUT_BLOCKS = 256

@@ -8,7 +8,7 @@ from wgf.eulerian.discrete import DiscreteFunctional
 from wgf.eulerian.slab import Slab, SlabStepper
 from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
-from wgf.measure import Density
+from wgf.measures.density import Density
 
 # F is a sum of parts, each known to a few units in the last place
 ROUND_OFF = 2e-14

@@ -8,7 +8,7 @@ from wgf.eulerian.growth_equation import GrowthEquation
 from wgf.eulerian.implicit import sweeps_of
 from wgf.eulerian.slab import Slab
 from wgf.flows import FisherRao
-from wgf.measure import Density
+from wgf.measures.density import Density
 
 
 class GrowthSplitting:

@@ -5,7 +5,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from wgf.eulerian.discrete import FeatureOperator
 from wgf.eulerian.implicit import discrete_residual
-from wgf.threads import one_library_thread
+from wgf.parallel.threads import one_library_thread
 
 # columns of a Gram matrix that are handed on from rank to rank at once
 COLUMNS = 64

@@ -12,7 +12,7 @@ from wgf.eulerian.slab import Slab, SlabStepper
 from wgf.eulerian.variation import Variation
 from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
-from wgf.measure import Density
+from wgf.measures.density import Density
 
 SMALLEST_STEP = 1e-14
 NEWTON_LIMIT = 25

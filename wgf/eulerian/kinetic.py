@@ -11,7 +11,7 @@ from wgf.eulerian import kinetic_kernels as kernels
 from wgf.eulerian.discrete import DiscreteFunctional
 from wgf.eulerian.slab import Slab, SlabStepper
 from wgf.flows import HeavyBall
-from wgf.measure import Density
+from wgf.measures.density import Density
 
 # share of a Maxwellian beyond the velocity box from which the box is said to be too small
 TAIL = 1e-8

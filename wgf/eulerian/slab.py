@@ -6,8 +6,8 @@ import numpy as np
 
 from wgf import checks, parallel
 from wgf.eulerian import kernels
-from wgf.exchange import Stream
-from wgf.measure import Density
+from wgf.measures.density import Density
+from wgf.parallel.exchange import Stream
 
 # a limited reconstruction looks two cells ahead
 DEPTH = 2
@@ -87,8 +87,9 @@ class Slab:
         self.wanted = [[piece[:3] for piece in self._wanted(r)] for r in range(ranks.size)]
         # the own cells lie where they belong
         beside = [[piece for piece in self._wanted(r) if not piece[3]] for r in range(ranks.size)]
-        pieces = [[piece[:3] for piece in each] for each in beside]
-        self.beside = ranks.exchange(self.cells.bounds, pieces)
+        self.beside = ranks.exchange(
+            self.cells.bounds, [[piece[:3] for piece in p] for p in beside]
+        )
 
     @staticmethod
     def most(mesh, whole_planes=False):
@@ -248,7 +249,7 @@ class Arriving(Density):
 
     Attributes
     ----------
-    stream : wgf.exchange.Stream
+    stream : wgf.parallel.exchange.Stream
     """
 
     def __init__(self, mesh, ranks, own, bounds):

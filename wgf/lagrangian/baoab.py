@@ -7,10 +7,10 @@ import numpy as np
 
 from wgf import checks
 from wgf.flows import HeavyBall
-from wgf.functional import least_norm
+from wgf.functional.functional import least_norm
 from wgf.lagrangian.empirical import EmpiricalFunctional, Seeded, share_of
 from wgf.lagrangian.stochastic_gradient import Batches
-from wgf.measure import Particles
+from wgf.measures.particles import Particles
 
 
 class Baoab:

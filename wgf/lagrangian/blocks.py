@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from wgf.lagrangian.kernels import get_num_threads
-from wgf.threads import one_library_thread
+from wgf.parallel.threads import one_library_thread
 
 
 def power_of_two(columns, entries, least, most):

@@ -7,7 +7,7 @@ from wgf import checks
 from wgf.flows import FisherRao
 from wgf.lagrangian.empirical import EmpiricalFunctional, share_of
 from wgf.lagrangian.runge_kutta import AdaptiveStepper
-from wgf.measure import Particles
+from wgf.measures.particles import Particles
 
 RETRACTIONS = ("mirror", "canonical")
 

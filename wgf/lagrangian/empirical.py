@@ -5,10 +5,10 @@ import json
 import numpy as np
 
 from wgf import checks, parallel
-from wgf.functional import least_norm
+from wgf.functional.functional import least_norm
 from wgf.lagrangian import kernels
 from wgf.lagrangian.products import feature_products
-from wgf.measure import Particles
+from wgf.measures.particles import Particles
 
 # particles whose noise is drawn at once
 DRAWN = 1 << 16

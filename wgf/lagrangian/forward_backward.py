@@ -5,7 +5,7 @@ import numpy as np
 from wgf import checks
 from wgf.flows import GradientFlow
 from wgf.lagrangian.runge_kutta import AdaptiveStepper
-from wgf.measure import Particles
+from wgf.measures.particles import Particles
 
 
 class ForwardBackward:

@@ -3,13 +3,13 @@
 import numpy as np
 
 from wgf import checks
-from wgf.features import Neurons
 from wgf.flows import GradientFlow
+from wgf.functional.features import Neurons
 from wgf.lagrangian import blocks
 from wgf.lagrangian.blocks import Rooms, each
 from wgf.lagrangian.empirical import EmpiricalFunctional, refuse_local, share_of
 from wgf.lagrangian.products import sum_of_blocks
-from wgf.measure import Particles
+from wgf.measures.particles import Particles
 
 # blocks of 4 MiB at most: large enough for a product at full speed, enough of them to share among
 # threads and ranks

@@ -5,7 +5,7 @@ import numpy as np
 from wgf import checks
 from wgf.flows import GradientFlow
 from wgf.lagrangian.empirical import ParticleStepper, Seeded
-from wgf.measure import Particles
+from wgf.measures.particles import Particles
 
 
 class Langevin:

@@ -7,11 +7,11 @@ without a kernel of its own is evaluated by its own formulas in blocks of rows.
 import numpy as np
 
 from wgf import parallel
-from wgf.features import BLOCK_ENTRIES as FEATURE_ENTRIES
-from wgf.features import Filter, Neurons
+from wgf.functional.features import BLOCK_ENTRIES as FEATURE_ENTRIES
+from wgf.functional.features import Filter, Neurons
 from wgf.lagrangian import kernels
 from wgf.lagrangian.blocks import Rooms, each, power_blocks
-from wgf.threads import one_library_thread
+from wgf.parallel.threads import one_library_thread
 
 ACTIVATIONS = {"relu": kernels.RELU, "tanh": kernels.TANH, "sigmoid": kernels.SIGMOID}
 # more weights a neuron, a bias included, are for matrix products

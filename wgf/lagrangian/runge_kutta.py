@@ -6,7 +6,7 @@ from scipy.integrate import RK45
 from wgf import checks
 from wgf.flows import GradientFlow
 from wgf.lagrangian.empirical import ParticleStepper
-from wgf.measure import Particles
+from wgf.measures.particles import Particles
 
 SMALLEST_STEP = 1e-14
 

@@ -3,12 +3,12 @@
 import numpy as np
 
 from wgf import checks
-from wgf.features import Neurons
 from wgf.flows import GradientFlow
+from wgf.functional.features import Neurons
+from wgf.functional.losses import Squared
+from wgf.functional.terms import Risk
 from wgf.lagrangian.empirical import ParticleStepper, Seeded, feature_products
-from wgf.losses import Squared
-from wgf.measure import Particles
-from wgf.terms import Risk
+from wgf.measures.particles import Particles
 
 LOOKS = 100
 

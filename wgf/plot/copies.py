@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from wgf.measure import Density
+from wgf.measures.density import Density
+from wgf.measures.signed import copies_of, is_signed, is_unbalanced
 from wgf.plot import panels
 from wgf.plot.style import COLOURS, planes, time_axis
-from wgf.signed import copies_of, is_signed, is_unbalanced
 
 POSITIVE, NEGATIVE, SECOND = COLOURS[0], COLOURS[1], "0.1"
 BINS = 64

@@ -3,7 +3,8 @@
 import io
 import pathlib
 
-from wgf import checks, directory
+from wgf import checks
+from wgf.record import directory
 
 ENDINGS = ("png", "pdf", "svg", "eps", "ps", "jpg", "jpeg", "tif", "tiff", "webp")
 

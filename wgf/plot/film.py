@@ -7,12 +7,13 @@ import subprocess
 
 import numpy as np
 
-from wgf import checks, directory
-from wgf.measure import Density
-from wgf.mesh import is_phase
+from wgf import checks
+from wgf.measures.density import Density
+from wgf.measures.mesh import is_phase
 from wgf.plot import copies, histories, panels
 from wgf.plot.style import STYLE, axis_names, kind
-from wgf.solution import in_phase_space
+from wgf.record import directory
+from wgf.record.solution import in_phase_space
 
 ENDINGS = (".gif", ".mp4")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wgf.measure import Density
+from wgf.measures.density import Density
 from wgf.plot.style import COLOURS, legend_above, time_axis
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wgf import tables
+from wgf.record import tables
 
 
 def figure_numbers(figure):

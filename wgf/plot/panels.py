@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wgf.measure import Density
+from wgf.measures.density import Density
 from wgf.plot.style import COLOURS, MAP
 
 DECADES = 1e-4

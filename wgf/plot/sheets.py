@@ -4,11 +4,11 @@ import contextlib
 
 import numpy as np
 
-from wgf.measure import Density
-from wgf.mesh import is_phase
+from wgf.measures.density import Density
+from wgf.measures.mesh import is_phase
 from wgf.plot import copies, files, histories, panels
 from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times, planes
-from wgf.solution import in_phase_space
+from wgf.record.solution import in_phase_space
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from wgf.measure import Density
-from wgf.mesh import is_phase
+from wgf.measures.density import Density
+from wgf.measures.mesh import is_phase
 
 # Okabe & Ito's palette
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")

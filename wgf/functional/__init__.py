@@ -1,0 +1,5 @@
+"""The functional: features, losses, terms, and their sum."""
+
+from wgf.functional.functional import Functional, Term, least_norm
+
+__all__ = ["Functional", "Term", "least_norm"]

@@ -1,0 +1,1 @@
+"""Measures: densities on meshes and weighted particles, walls and periods."""

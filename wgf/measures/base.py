@@ -1,0 +1,74 @@
+"""What the two measures have in common: weighted points along named axes.
+
+Both read as weighted points: `blocks` yields ``(points, weights)`` a few thousand rows at a time,
+so that a functional written once serves the two.
+"""
+
+from typing import ClassVar
+
+from wgf import checks
+
+BLOCK_ROWS = 1 << 14
+
+
+class Measure:
+    """What a density and particles have in common: weighted points along axes with names.
+
+    Attributes
+    ----------
+    kind : {"density", "particles"}
+    names : tuple of str or None
+        Axis names; None for particles without a domain.
+    domain : Mesh or None
+        Walls and periods of the axes.
+    points, weights : arrays of shape ``(n, d)`` and ``(n,)``
+        Cell centres and masses, or the particles.
+    size : int
+        Number of cells or of particles.
+    dimension : int
+        Number of axes.
+    mass : float
+
+    Notes
+    -----
+    Axes are given by name or by number; numbers serve particles whose axes have no names.
+    """
+
+    kind = "measure"
+    kinds: ClassVar[dict] = {}
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        Measure.kinds.setdefault(cls.kind, cls)
+
+    def index(self, axis):
+        """Return the number of an axis given by name or by number.
+
+        Raises
+        ------
+        InputError
+            For an axis that the measure does not have.
+        """
+        if isinstance(axis, str):
+            return checks.positions_of("marginal", (axis,), self.names or ())[0]
+        return checks.whole("marginal", axis, maximum=self.dimension - 1)
+
+    def axis_names(self, declared=None):
+        """Return the names of the axes: its own, those `declared` elsewhere, or ``x1, x2, …``."""
+        return tuple(self.names or declared or (f"x{i + 1}" for i in range(self.dimension)))
+
+    def period(self, axis):
+        """Return the period of an axis, None where there is none."""
+        found = None if self.domain is None else self.domain.axes[self.index(axis)]
+        return found.length if found is not None and found.periodic else None
+
+
+def indices(measure, axes):
+    """Return the numbers of axes given by name or by number."""
+    if not axes:
+        raise checks.InputError("marginal: no axis named, give at least one")
+    if measure.domain is None and any(isinstance(axis, str) for axis in axes):
+        raise checks.InputError(
+            "marginal: these particles have no named axes, give them a domain=Mesh(...)"
+        )
+    return tuple(measure.index(axis) for axis in axes)

@@ -1,0 +1,131 @@
+"""Phase space: positions with velocities, for flows with momentum."""
+
+import numpy as np
+
+from wgf import checks
+from wgf.measures.density import Density
+from wgf.measures.mesh import VELOCITY, Axis, Mesh
+from wgf.measures.particles import Particles
+
+
+def phase_space(mesh, speed, cells):
+    """Return `mesh` with an axis of velocities for each of its own.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        Of the positions, one or two axes.
+    speed : float or sequence of float
+        The velocities lie in ``[-speed, speed]``; one number or one an axis. They must hold
+        about six standard deviations ``sqrt(T)`` and the speeds that the descent of ``F`` gives.
+    cells : int or sequence of int
+        Cells along each axis of the velocities.
+
+    Returns
+    -------
+    Mesh
+        The axes of `mesh` and then ``v_<name>`` for each of them.
+
+    Raises
+    ------
+    InputError
+        For more than two axes: a mesh has four at most.
+    """
+    checks.instance("phase space mesh", mesh, Mesh)
+    if mesh.dimension > 2:
+        raise checks.InputError(
+            f"phase space: {mesh.dimension} axes with their velocities make "
+            f"{2 * mesh.dimension}, a mesh has at most 4, use particles"
+        )
+    speeds = np.ravel(checks.array("phase space speed", speed, dimensions=(0, 1)))
+    counts = [cells] if np.ndim(cells) == 0 else list(cells)
+    for what, found in (("speed", speeds), ("cells", counts)):
+        if len(found) not in (1, mesh.dimension):
+            raise checks.InputError(
+                f"phase space {what}: {len(found)} numbers for {mesh.dimension} axes, give one "
+                "or one an axis"
+            )
+    axes = dict(zip(mesh.names, mesh.axes))
+    for i, name in enumerate(mesh.names):
+        reach = checks.number("phase space speed", float(speeds[i % len(speeds)]), above=0)
+        axes[VELOCITY + name] = Axis(-reach, reach, counts[i % len(counts)])
+    return Mesh(**axes)
+
+
+def maxwellian(measure, temperature, mesh=None, seed=0):
+    """Return a measure of positions with velocities of variance `temperature`.
+
+    Parameters
+    ----------
+    measure : Density or Particles
+        Of positions.
+    temperature : float or sequence of float
+        One number or one an axis, with mobilities ``M_i`` of a flow ``T M_i``. 0 is rest: particles
+        with velocity 0, a density within the cells next to 0.
+    mesh : Mesh, optional
+        Phase space of a density, see `phase_space`; its positions are those of `measure`.
+    seed : int
+        Of the velocities drawn for particles.
+
+    Raises
+    ------
+    InputError
+        For a density without a phase space that fits.
+    """
+    checks.instance("maxwellian measure", measure, (Density, Particles))
+    count = len(measure.names)
+    given = checks.array("maxwellian temperature", temperature, dimensions=(0, 1))
+    if given.size not in (1, count):
+        raise checks.InputError(
+            f"maxwellian temperature: {given.size} numbers for {count} axes, give one or one an "
+            "axis"
+        )
+    variances = [
+        checks.number("maxwellian temperature", float(each), minimum=0)
+        for each in np.broadcast_to(given, count)
+    ]
+    if isinstance(measure, Particles):
+        generator = np.random.default_rng(checks.whole("maxwellian seed", seed))
+        drawn = np.sqrt(variances) * generator.normal(size=measure.points.shape)
+        return Particles(measure.points, measure.weights, drawn, measure.domain)
+    checks.instance("maxwellian mesh", mesh, Mesh)
+    if mesh.phase is None or mesh.phase[0] != measure.mesh:
+        raise checks.InputError(
+            f"maxwellian mesh: {mesh} is no phase space of {measure.mesh}, build it by "
+            "wgf.phase_space"
+        )
+    box, factors = mesh.phase[1], [measure.values]
+    for axis, variance in zip(box.axes, variances):
+        if variance > 0:
+            # the equilibrium of the discrete friction and noise: values at the centres
+            profile = np.exp(-0.5 * axis.centers**2 / variance)
+        else:
+            profile = (np.abs(axis.centers) < 0.75 * axis.spacing).astype(float)
+        factors.append(profile / (profile.sum() * axis.spacing))
+    return Density.product(mesh, factors)
+
+
+def positions(measure):
+    """Return the marginal of the positions: a density of fewer axes, or particles at rest."""
+    return _half(measure, 0)
+
+
+def velocities(measure):
+    """Return the marginal of the velocities: a density of fewer axes, or particles in R^d."""
+    return _half(measure, 1)
+
+
+def _half(measure, which):
+    checks.instance("phase space measure", measure, (Density, Particles))
+    if isinstance(measure, Density):
+        if measure.mesh.phase is None:
+            raise checks.InputError(
+                f"phase space: the axes ({', '.join(measure.names)}) hold no velocities, give a "
+                "density on wgf.phase_space"
+            )
+        return measure.marginal(*measure.mesh.phase[which].names)
+    if which == 0:
+        return Particles(measure.points, measure.weights, domain=measure.domain)
+    if measure.velocities is None:
+        raise checks.InputError("phase space: the particles have no velocities, see wgf.maxwellian")
+    return Particles(measure.velocities, measure.weights)

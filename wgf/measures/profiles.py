@@ -1,0 +1,37 @@
+"""Cell averages along one axis, of which `wgf.Density` multiplies products."""
+
+import numpy as np
+
+from wgf import checks
+
+
+def per_axis(what, value, mesh):
+    value = checks.array(what, value, dimensions=(0, 1))
+    if value.ndim and len(value) != mesh.dimension:
+        raise checks.InputError(
+            f"{what}: {len(value)} numbers for {mesh.dimension} axes, give one or one an axis"
+        )
+    return np.broadcast_to(value, (mesh.dimension,))
+
+
+def normal_shares(axis, mean, std):
+    """Return the mass of a normal in the cells of an axis, wrapped on a period."""
+    from scipy.special import ndtr
+
+    shifts = np.zeros(1)
+    if axis.periodic:
+        # beyond two periods a wrapped normal is uniform: it differs by exp(-2 (pi std / length)^2)
+        if std > 2 * axis.length:
+            return np.full(axis.cells, 1.0 / axis.cells)
+        if not axis.lower <= mean <= axis.upper:
+            mean = axis.lower + np.mod(mean - axis.lower, axis.length)
+        # the tail after 9 deviations is below round-off
+        images = int(np.ceil(1 + 9 * std / axis.length))
+        shifts = np.arange(-images, images + 1) * axis.length
+    with np.errstate(over="ignore"):
+        edges = (axis.edges[:, None] - mean + shifts) / std
+    # differences are taken on the side of the mean where ndtr is small: no cancellation
+    left, right = edges[:-1], edges[1:]
+    upper = np.where(left > 0, ndtr(-left), ndtr(right))
+    lower = np.where(left > 0, ndtr(-right), ndtr(left))
+    return np.maximum(upper - lower, 0).sum(axis=1)

@@ -1,0 +1,393 @@
+"""Work divided among the ranks of an MPI run, with the sums and the bits of a single process.
+
+What is divided is a sequence of entries; a `Partition` says which rank owns which. A sum over all
+entries adds partial sums over blocks of fixed length, which never lie on two ranks, in the order of
+the blocks: any number of ranks gives the same bits. `Serial` and `Ranks` offer the same; `world`
+returns the one that this process belongs to.
+"""
+
+import functools
+import itertools
+import os
+import sys
+import time
+import warnings
+
+import numpy as np
+
+from wgf import checks
+from wgf.parallel.exchange import Exchange
+
+# what starts processes tells them so: MPICH and Intel MPI, Open MPI, Slurm
+LAUNCHERS = (
+    ("PMI_SIZE", "PMI_RANK"),
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+)
+# seconds in which rank 0 tells of an error that it met, too
+PATIENCE = 2.5
+# a running sum is handed on in pieces, so that ranks work on different ones at once: of at least so
+# many numbers, not many more than so many pieces
+CHUNK, CHUNKS = 2048, 256
+
+
+def launched():
+    """Return ``(rank, size)`` as the launcher tells them, ``(0, 1)`` without one."""
+    for size, rank in LAUNCHERS:
+        if os.environ.get(size, "1") != "1":
+            return int(os.environ.get(rank, 0)), int(os.environ[size])
+    return 0, 1
+
+
+if launched()[1] > 1:
+    # ranks share the cores: one thread each unless the user says otherwise, before numba is loaded
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
+
+@functools.cache
+def world():
+    """Return the ranks that this process was started with, `Serial` for one.
+
+    Raises
+    ------
+    InputError
+        If processes were started by MPI and mpi4py or the MPI library cannot be loaded.
+    """
+    if launched()[1] == 1 and "mpi4py.MPI" not in sys.modules:
+        return Serial()
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        what = "mpi4py is not installed" if isinstance(error, ImportError) else "no MPI library"
+        raise checks.InputError(
+            f"mpi: started on several ranks but {what} ({' '.join(str(error).split())}), "
+            "do pip install 'wgf[mpi]'"
+        ) from None
+    if MPI.COMM_WORLD.size == 1:
+        return Serial()
+    _speak_once(MPI.COMM_WORLD)
+    return Ranks(MPI.COMM_WORLD)
+
+
+def _speak_once(communicator):
+    """Tell what all ranks meet on rank 0 alone, and end all of them on what no rank caught."""
+    hook = sys.excepthook
+
+    def tell(kind, error, trace):
+        if speaks():
+            hook(kind, error, trace)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # the launcher drops what it has not read yet
+        time.sleep(0.3)
+        communicator.Abort(1)
+
+    sys.excepthook = tell
+    if communicator.rank > 0:
+        for category in (checks.BoxWarning, checks.StartWarning):
+            warnings.simplefilter("ignore", category)
+
+
+def speaks():
+    """Return whether this rank is to tell of the error it met.
+
+    Most errors are met by all ranks. Rank 0 tells and ends them all; the others wait a little for
+    that, and speak if they are still there.
+    """
+    rank = launched()[0]
+    try:
+        world()
+    except checks.InputError:
+        # no rank can end the others, but all lack the same
+        return rank == 0
+    if rank > 0:
+        time.sleep(PATIENCE)
+    return True
+
+
+class Partition:
+    """A sequence dealt out to the ranks in one run of entries per rank, in whole blocks.
+
+    Parameters
+    ----------
+    bounds : array of ``size + 1`` ints
+        Where the runs begin and the last one ends.
+    block : int
+        Entries whose sum is one partial sum; no block lies on two ranks.
+    """
+
+    def __init__(self, bounds, block=1):
+        self.bounds, self.block = np.asarray(bounds), int(block)
+
+    @classmethod
+    def dealt(cls, entries, block, size):
+        """Return the partition that deals blocks out to `size` ranks as evenly as they allow."""
+        blocks = -(-entries // block)
+        return cls(np.minimum(np.arange(size + 1) * blocks // size * block, entries), block)
+
+    def __mul__(self, factor):
+        """Return the partition of a sequence with `factor` numbers for every entry."""
+        return Partition(self.bounds * factor, self.block * factor)
+
+    def __floordiv__(self, count):
+        """Return the partition of groups of `count` entries, the last one perhaps smaller."""
+        return Partition(-(-self.bounds // count), max(1, self.block // count))
+
+    def __len__(self):
+        return int(self.bounds[-1])
+
+    def own(self, rank):
+        """Return the slice of the entries that a rank owns."""
+        return slice(int(self.bounds[rank]), int(self.bounds[rank + 1]))
+
+    def partial_sums(self, values):
+        """Return the sums over the blocks of the own entries `values`."""
+        if self.block == 1:
+            return values
+        whole = len(values) // self.block * self.block
+        sums = values[:whole].reshape(-1, self.block).sum(axis=1)
+        return sums if whole == len(values) else np.append(sums, values[whole:].sum())
+
+
+def sum_of_rows(rows):
+    """Return the sum of the rows, added one after the other."""
+    if rows.shape[1] > 8 or not len(rows):
+        return rows.sum(axis=0)
+    # the same order; numpy spends far longer on adding short rows
+    return np.array([np.add.accumulate(column)[-1] for column in rows.T])
+
+
+class Serial:
+    """One process: everything is its own."""
+
+    rank, size = 0, 1
+    everywhere = True
+
+    def sums(self, *pairs):
+        """Return the sum of every divided array, given as ``(own entries, partition)``."""
+        return [float(np.sum(cuts.partial_sums(values))) for values, cuts in pairs]
+
+    def column_sums(self, rows):
+        """Return the sum of all rows, of which `rows` of shape ``(own, columns)`` are its own."""
+        return sum_of_rows(rows)
+
+    def largest(self, value):
+        """Return the largest of one number a rank, NaN if there is one."""
+        return value
+
+    def partition(self, count):
+        """Return the partition of a sequence of which this rank owns `count` entries."""
+        return Partition([0, count])
+
+    def accumulate(self, result, add, width=None):
+        """Sum arrays in the order of the ranks; the sum is left in `result` on the last rank.
+
+        ``add(chunk)`` adds the own contribution to ``result[chunk]``, `width` entries at once.
+        """
+        result[:] = 0.0
+        for start in range(0, len(result), width or max(1, len(result))):
+            add(slice(start, min(start + (width or len(result)), len(result))))
+
+    def from_last(self, result):
+        """Copy `result` of the last rank to all."""
+
+    def exchange(self, bounds, wanted):
+        """Return an `Exchange` of a divided array; see there."""
+        return Exchange(self, bounds, wanted)
+
+    def turn(self, part, rows, columns):
+        """Return the own columns of a matrix of which `part` are its own rows."""
+        return part
+
+    def turn_back(self, part, rows, columns):
+        """Return the own rows of a matrix of which `part` are its own columns."""
+        return part
+
+    def gather(self, values, bounds):
+        """Return the whole array on rank 0 (on all if `everywhere`), None elsewhere."""
+        return values.copy()
+
+    def whole(self, values, bounds):
+        """Return the whole array on every rank, not always a copy."""
+        return values
+
+    def share(self, value):
+        """Return the `value` of rank 0."""
+        return value
+
+    def on_first(self, work, everywhere=False, sent=None):
+        """Do `work` on rank 0 alone and return its result there or everywhere.
+
+        All ranks raise what it raises. `sent` is a `Stream` that the work takes.
+        """
+        return work()
+
+    def _swap(self, sends, receives):
+        """Exchange messages, given as ``(rank, array)``."""
+
+
+class Ranks(Serial):
+    """The ranks of an MPI communicator.
+
+    Attributes
+    ----------
+    everywhere : bool
+        Whether every rank keeps the snapshots of a run, or rank 0 alone.
+    sent : dict of int
+        Bytes of numbers and messages that this rank has sent so far, by kind.
+    """
+
+    def __init__(self, communicator):
+        self.communicator = communicator
+        self.rank, self.size = communicator.rank, communicator.size
+        self.everywhere = True
+        self.sent, self.kept = {}, {}
+
+    def _count(self, kind, size, messages=1):
+        bytes_, count = self.sent.get(kind, (0, 0))
+        self.sent[kind] = (bytes_ + size, count + messages)
+
+    def sums(self, *pairs):
+        parts = [cuts.partial_sums(values) for values, cuts in pairs]
+        # of every pair, how many partial sums every rank has
+        counts = np.array([np.diff((cuts // cuts.block).bounds) for _, cuts in pairs])
+        found = self._gathered(np.concatenate(parts), counts.sum(axis=0))
+        totals = np.empty(len(pairs))
+        if self.rank == 0:
+            pieces = np.split(found, np.cumsum(counts.T.ravel())[:-1])
+            for k in range(len(pairs)):
+                totals[k] = np.sum(np.concatenate(pieces[k :: len(pairs)]))
+        self._broadcast(totals, 0)
+        return [float(total) for total in totals]
+
+    def _gathered(self, values, counts):
+        """Return the entries of all ranks in their order on rank 0."""
+        found = np.empty(sum(counts)) if self.rank == 0 else None
+        self.communicator.Gatherv(values, (found, counts) if self.rank == 0 else None)
+        if self.rank > 0:
+            self._count("sums", values.nbytes)
+        return found
+
+    def _broadcast(self, values, root):
+        self.communicator.Bcast(values, root)
+        if self.rank == root:
+            self._count("sums", values.nbytes * (self.size - 1), self.size - 1)
+
+    def column_sums(self, rows):
+        result = np.empty(rows.shape[1])
+        if self.rank > 0:
+            self.communicator.Recv(result, self.rank - 1)
+            rows = np.concatenate([result[None, :], rows])
+        result = sum_of_rows(rows)
+        last = self.size - 1
+        if self.rank < last:
+            self.communicator.Send(result, self.rank + 1)
+            self._count("sums", result.nbytes)
+        self._broadcast(result, last)
+        return result
+
+    def largest(self, value):
+        found = np.empty(self.size)
+        self.communicator.Allgather(np.array([value], dtype=float), found)
+        self._count("sums", 8 * (self.size - 1), self.size - 1)
+        return float(found.max())
+
+    def partition(self, count):
+        return Partition(np.cumsum([0, *self.communicator.allgather(int(count))]))
+
+    def from_last(self, result):
+        self._broadcast(result, self.size - 1)
+
+    def accumulate(self, result, add, width=None):
+        requests = []
+        width = width or max(CHUNK, -(-len(result) // CHUNKS))
+        for start in range(0, len(result), width):
+            chunk = slice(start, min(start + width, len(result)))
+            if self.rank > 0:
+                self.communicator.Recv(result[chunk], self.rank - 1)
+            else:
+                result[chunk] = 0.0
+            add(chunk)
+            if self.rank < self.size - 1:
+                requests.append(self.communicator.Isend(result[chunk], self.rank + 1))
+                self._count("moments", result[chunk].nbytes)
+        for request in requests:
+            request.Wait()
+
+    def turn(self, part, rows, columns):
+        found = np.empty((int(rows[-1]), int(np.diff(columns)[self.rank])))
+        self._count("lines", 8 * len(part) * (part.shape[1] - found.shape[1]), self.size - 1)
+        strips, blocks = self._strips(rows, columns)
+        self.communicator.Alltoallw((np.ascontiguousarray(part), *strips), (found, *blocks))
+        return found
+
+    def turn_back(self, part, rows, columns):
+        found = np.empty((int(np.diff(rows)[self.rank]), int(columns[-1])))
+        self._count("lines", 8 * part.shape[1] * (len(part) - len(found)), self.size - 1)
+        strips, blocks = self._strips(rows, columns)
+        self.communicator.Alltoallw((np.ascontiguousarray(part), *blocks), (found, *strips))
+        return found
+
+    def _strips(self, rows, columns):
+        """Return how columns lie in the own rows and rows in the own columns, for every rank."""
+        key = (*map(int, rows), *map(int, columns))
+        if key not in self.kept:
+            from mpi4py.MPI import DOUBLE
+
+            counts, size = np.diff(rows), self.size
+            shape = int(counts[self.rank]), int(columns[-1])
+            # no type has no columns: a rank without any is sent nothing
+            full = [int(b > a) for a, b in itertools.pairwise(columns)]
+            kinds = [
+                DOUBLE.Create_subarray(shape, (shape[0], int(b - a)), (0, int(a))).Commit()
+                if b > a
+                else DOUBLE
+                for a, b in itertools.pairwise(columns)
+            ]
+            width = int(np.diff(columns)[self.rank])
+            blocks = (counts * width, rows[:-1] * width * 8), [DOUBLE] * size
+            self.kept[key] = ((full, [0] * size), kinds), blocks
+        return self.kept[key]
+
+    def gather(self, values, bounds):
+        if self.everywhere:
+            return self._all(values, bounds, "snapshots")
+        whole = np.empty(int(bounds[-1])) if self.rank == 0 else None
+        found = (whole, np.diff(bounds)) if self.rank == 0 else None
+        self.communicator.Gatherv(np.ascontiguousarray(values), found)
+        self._count("snapshots", values.nbytes if self.rank else 0, min(self.rank, 1))
+        return whole
+
+    def whole(self, values, bounds):
+        return self._all(values, bounds, "whole")
+
+    def _all(self, values, bounds, kind):
+        whole = np.empty(int(bounds[-1]))
+        self.communicator.Allgatherv(np.ascontiguousarray(values), (whole, np.diff(bounds)))
+        self._count(kind, values.nbytes * (self.size - 1), self.size - 1)
+        return whole
+
+    def share(self, value):
+        return self.communicator.bcast(value, 0)
+
+    def on_first(self, work, everywhere=False, sent=None):
+        result = error = None
+        if self.rank == 0:
+            try:
+                result = work()
+            except Exception as caught:
+                error = caught
+        if sent is not None:
+            sent.finish()
+        error = self.share(error)
+        if error is not None:
+            raise error
+        return self.share(result) if everywhere else result
+
+    def _swap(self, sends, receives):
+        requests = [self.communicator.Irecv(array, rank) for rank, array in receives]
+        for rank, array in sends:
+            requests.append(self.communicator.Isend(array, rank))
+            self._count("cells", array.nbytes)
+        for request in requests:
+            request.Wait()

@@ -1,0 +1,1 @@
+"""What theory says of a run: certificates, baselines, separation, the tangent kernel."""
