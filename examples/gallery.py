@@ -21,6 +21,9 @@ import wgf
 from wgf import plot
 from wgf.command import runner
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "solvers"))
+import spikes_2d
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SMALL = 100
 
@@ -50,7 +53,8 @@ def ecg(folder):
 def spikes(folder):
     """The sheet of a density with the level lines of the first variation, and a film."""
     found, functional = solved("spikes_2d", ("mesh",))
-    save(plot.run(found["mesh"], functional=functional), folder / "spikes.png")
+    truth = spikes_2d.POSITIONS, spikes_2d.spikes(0)
+    save(plot.run(found["mesh"], functional=functional, truth=truth), folder / "spikes.png")
     plot.movie(found["mesh"], folder / "spikes.gif", rate=4)
 
 

@@ -65,7 +65,7 @@ def _states(source):
 
 
 def _state(folder, time) -> Measure:
-    from wgf.record.store import open_run
+    from wgf.record.run import open_run
 
     run = open_run(folder)
     near = len(run.times) - 1 if time is None else int(np.abs(run.times - time).argmin())

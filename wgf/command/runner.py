@@ -25,7 +25,7 @@ import numpy as np
 
 from wgf import checks, parallel
 from wgf.command.options import Option, parameters
-from wgf.command.signals import Condition, Signals, Stopped
+from wgf.command.signals import Ended, Signals, Stopped
 from wgf.record.directory import is_run, replace
 from wgf.record.progress import Profile, reporter
 
@@ -306,7 +306,7 @@ def prepare(setup: Callable, values: dict, settings: Settings) -> tuple:
     InputError
         For what can be refused before the first step.
     """
-    from wgf.command.contract import check
+    from wgf.driver import check
 
     with silent(), warnings.catch_warnings():
         # the run itself will warn
@@ -494,7 +494,7 @@ def solve_side(
     note: str | None = None,
 ) -> object:
     """Return the solution of one side; `note` is what a new run stores as its options."""
-    from wgf.command.contract import solve
+    from wgf.driver import solve
 
     path = place.sides[side.name]
     profile = Profile() if settings.profile else None
@@ -517,8 +517,8 @@ def solve_side(
             method=side.method,
             save=path,
             overwrite=settings.overwrite,
-            resume=not settings.overwrite and parallel.world().share(is_run(path)),
-            stop=Condition(signals, system.stop),
+            resume=not settings.overwrite and parallel.world().broadcast(is_run(path)),
+            stop=Ended(signals, system.stop),
             progress=progress,
             profile=profile,
         )
@@ -532,7 +532,7 @@ def solve_side(
             show.close()
     if profile is not None:
         print(f"{side.name}: time\n{profile}\n")
-    number = parallel.world().share(signals.number)
+    number = parallel.world().broadcast(signals.number)
     if number is not None and solution.status == "stopped":
         until = system.until if isinstance(system.until, str) else f"{system.until:g}"
         raise Stopped(
@@ -560,12 +560,13 @@ def _conclude(system, solutions, place, plot):
     """Print report, comparison or summary, and the path of the figure, in this order."""
     texts = [] if system.report is None else [str(system.report(solutions))]
     if len(solutions) > 1:
-        from wgf.comparison.pair import compare
+        from wgf.comparison import compare
 
         subject = compare(*solutions.values())
         texts.append(str(subject))
     else:
-        from wgf.record.store import open_run, summary
+        from wgf.record.run import open_run
+        from wgf.record.store import summary
 
         subject = open_run(*place.sides.values())
         texts.append(summary(subject))

@@ -3,7 +3,9 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+
+from wgf.stepping.stop import Condition, State, condition
 
 
 class Stopped(Exception):
@@ -44,15 +46,22 @@ class Signals:
                 signal.signal(number, handler)
 
 
-class Condition:
-    """The condition on which a run stops: a signal, or what the script's own condition says."""
+class Ended(Condition):
+    """What ends a run: a signal, or what the script's own condition says."""
 
-    def __init__(self, signals: Signals, own: Callable | None):
-        self._signals, self._own = signals, own
+    def __init__(self, signals: Signals, own: object = None):
+        self._signals, self._own = signals, condition(own)
+        self.looks = self._own is not None and self._own.looks
 
-    def __call__(self, row: dict) -> bool:
-        return self._signals.number is not None or bool(self._own and self._own(row))
+    def prepare(self, flow: object, start: object) -> None:
+        if self._own is not None:
+            self._own.prepare(flow, start)
 
-    def __getattr__(self, name):
-        # a condition on the state itself, such as wgf.certified, has more than the call
-        return getattr(self._own, name)
+    def begin(self, row: dict) -> None:
+        if self._own is not None:
+            self._own.begin(row)
+
+    def holds(self, state: State) -> bool:
+        return self._signals.number is not None or (
+            self._own is not None and self._own.holds(state)
+        )

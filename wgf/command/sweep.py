@@ -413,7 +413,7 @@ def _collect(plan):
 
 def _columns(plan, job, outcome):
     """Return the columns of a run at its snapshots, and its status."""
-    from wgf.record.store import open_run
+    from wgf.record.run import open_run
 
     if outcome["status"] == "failed":
         return {}, "failed"

@@ -71,7 +71,7 @@ def compare(*runs: str, plot: pathlib.Path | None = None, data: pathlib.Path | N
     data : path
         write the tables to this .csv or .h5 file
     """
-    from wgf.comparison import pair
+    from wgf import comparison
     from wgf.plot import files
     from wgf.record import tables
 
@@ -79,16 +79,16 @@ def compare(*runs: str, plot: pathlib.Path | None = None, data: pathlib.Path | N
         tables.check_path(data)
     if plot:
         files.check(plot)
-    comparison = pair.compare(*map(_open, _sides(runs)))
-    print(comparison)
-    if isinstance(comparison, pair.Comparison):
-        ending = pair.sentence(comparison.at_end(), comparison.table["t"][-1])
+    found = comparison.compare(*map(_open, _sides(runs)))
+    print(found)
+    if isinstance(found, comparison.Comparison):
+        ending = found.sentence()
         print(ending, end="\n" if ending else "")
     if data:
-        comparison.save(data)
+        found.save(data)
         print(f"\n{data}")
     if plot:
-        runner.draw(comparison, plot)
+        runner.draw(found, plot)
         print(f"\n{plot}")
 
 
@@ -197,7 +197,7 @@ def pack(run: str, *, out: str) -> None:
 
 
 def _open(path):
-    from wgf.record.store import open_run
+    from wgf.record.run import open_run
 
     return open_run(path)
 

@@ -14,6 +14,7 @@ from numba import njit, prange
 
 # lines solved side by side, one a vector lane: enough of them to hide the time of a division
 LANES = 16
+NEWTON_STEPS = 200
 
 
 @njit(cache=True)
@@ -144,28 +145,32 @@ def close_period(a, b, y, q, r, c, x):
 
 
 @njit(cache=True)
-def slope_of_energy(rho, strength, exponent):
-    """Return ``U'`` of ``U = strength rho^m / (m - 1)``."""
-    return strength * exponent / (exponent - 1.0) * rho ** (exponent - 1.0)
+def power_energy(rho, strength, exponent, slope, curve):
+    """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``."""
+    for i in range(rho.shape[0]):
+        for k in range(LANES):
+            slope[i, k] = strength * exponent / (exponent - 1.0) * rho[i, k] ** (exponent - 1.0)
+            curve[i, k] = rho[i, k] ** (exponent - 2.0)
 
 
 @njit(cache=True, error_model="numpy")
-def coefficients(rho, xi, eps, strength, exponent, step, periodic, linearised, a, b, moved, flux):
+def coefficients(rho, xi, eps, energy, step, periodic, linearised, a, b, moved, flux):
     """Fill the outflow coefficients, the moved density and the flux of the faces of a panel.
 
-    `linearised` adds the dependence of the power energy on the density to the coefficients.
+    `energy` holds a factor, ``U'`` and ``U'' / factor`` of an energy of the density; the factor is
+    0 if there is none. `linearised` adds what depends on the density through it.
     """
     n = rho.shape[0]
+    factor, slope, curve = energy
     delta, ahead, back = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     a[0] = b[n - 1] = moved[n - 1] = flux[n - 1] = 0.0
     for i in range(n if periodic else n - 1):
         j = (i + 1) % n
         for k in range(LANES):
             delta[k] = xi[j, k] - xi[i, k]
-        if strength > 0.0:
+        if factor > 0.0:
             for k in range(LANES):
-                energy = slope_of_energy(rho[i, k], strength, exponent)
-                delta[k] += slope_of_energy(rho[j, k], strength, exponent) - energy
+                delta[k] += slope[j, k] - slope[i, k]
         if eps > 0.0:
             for k in range(LANES):
                 ahead[k], back[k], moved[i, k] = face(rho[i, k], rho[j, k], delta[k], eps)
@@ -174,61 +179,87 @@ def coefficients(rho, xi, eps, strength, exponent, step, periodic, linearised, a
                 ahead[k], back[k], moved[i, k] = face(rho[i, k], rho[j, k], delta[k], 0.0)
         for k in range(LANES):
             flux[i, k] = step * (ahead[k] * rho[i, k] - back[k] * rho[j, k])
-        if linearised and strength > 0.0:
+        if linearised and factor > 0.0:
             for k in range(LANES):
-                stiff = strength * exponent * moved[i, k]
-                ahead[k] += stiff * rho[i, k] ** (exponent - 2.0)
-                back[k] += stiff * rho[j, k] ** (exponent - 2.0)
+                stiff = factor * moved[i, k]
+                ahead[k] += stiff * curve[i, k]
+                back[k] += stiff * curve[j, k]
         for k in range(LANES):
             b[i, k] = step * ahead[k]
             a[j, k] = step * back[k]
 
 
-@njit(cache=True, error_model="numpy")
-def newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
-    """Solve a panel of lines with a power energy, into ``work[0]``; note the lanes that fail.
-
-    Every line is an M-function: Newton's method is kept positive by taking at most nine tenths of
-    a cell's content away. A lane that is there waits for the others.
-    """
-    n = start.shape[0]
-    rho, y, x, flux = work[0], work[1], work[2], work[3]
-    done = np.zeros(LANES, dtype=np.bool_)
-    largest, previous = np.zeros(LANES), np.full(LANES, np.inf)
+@njit(cache=True)
+def begin_newton(start, floor, rho, largest, done):
+    """Fill the first guess: a line without mass is done, other cells hold a little at least."""
     for k in range(LANES):
         largest[k] = start[:, k].max()
         done[k] = largest[k] == 0.0
-        floor = 1e-30 * largest[k] if exponent > 1.0 else 1e-10 * largest[k]
-        for i in range(n):
-            rho[i, k] = max(start[i, k], floor)
-    for _ in range(200):
-        coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
-        for i in range(n):
-            for k in range(LANES):
-                # J rho - N(rho): what the linearised line must give
-                own = (a[i, k] + b[i, k]) * rho[i, k]
-                left = b[i - 1, k] * rho[i - 1, k]
-                right = a[(i + 1) % n, k] * rho[(i + 1) % n, k]
-                y[i, k] = start[i, k] - flux[i, k] + flux[i - 1, k] + own - left - right
-        solve_panel(a, b, y, periodic, work[4], work[5], work[6], x)
+        for i in range(start.shape[0]):
+            rho[i, k] = max(start[i, k], floor * largest[k])
+
+
+@njit(cache=True, error_model="numpy")
+def newton_step(
+    start, xi, eps, energy, step, periodic, work, a, b, moved, largest, previous, done, failed
+):
+    """Improve ``work[0]`` by one step of Newton's method, in lanes that are not done.
+
+    Every line is an M-function: the step is kept positive by taking at most nine tenths of a
+    cell's content away.
+    """
+    n = start.shape[0]
+    rho, y, x, flux = work[0], work[1], work[2], work[3]
+    coefficients(rho, xi, eps, energy, step, periodic, True, a, b, moved, flux)
+    for i in range(n):
         for k in range(LANES):
-            if done[k]:
-                continue
-            change = 0.0
-            for i in range(n):
-                new = max(x[i, k], 0.1 * rho[i, k])
-                change = max(change, abs(new - rho[i, k]))
-                if x[i, k] != new:
-                    change = max(change, abs(x[i, k]))
-                rho[i, k] = new
-            small = change <= 1e-11 * largest[k] and change >= 0.5 * previous[k]
-            done[k] = not np.isfinite(change) or small or change <= 1e-15 * largest[k]
-            failed[k] = not np.isfinite(change)
-            previous[k] = change
+            # J rho - N(rho): what the linearised line must give
+            own = (a[i, k] + b[i, k]) * rho[i, k]
+            left = b[i - 1, k] * rho[i - 1, k]
+            right = a[(i + 1) % n, k] * rho[(i + 1) % n, k]
+            y[i, k] = start[i, k] - flux[i, k] + flux[i - 1, k] + own - left - right
+    solve_panel(a, b, y, periodic, work[4], work[5], work[6], x)
+    for k in range(LANES):
+        if done[k]:
+            continue
+        change = 0.0
+        for i in range(n):
+            new = max(x[i, k], 0.1 * rho[i, k])
+            change = max(change, abs(new - rho[i, k]))
+            if x[i, k] != new:
+                change = max(change, abs(x[i, k]))
+            rho[i, k] = new
+        small = change <= 1e-11 * largest[k] and change >= 0.5 * previous[k]
+        done[k] = not np.isfinite(change) or small or change <= 1e-15 * largest[k]
+        failed[k] = not np.isfinite(change)
+        previous[k] = change
+
+
+@njit(cache=True, error_model="numpy")
+def newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
+    """Solve a panel of lines with a power energy, into ``work[0]``; note the lanes that fail."""
+    done = np.zeros(LANES, dtype=np.bool_)
+    largest, previous = np.zeros(LANES), np.full(LANES, np.inf)
+    energy = strength * exponent, work[7], work[8]
+    begin_newton(start, 1e-30 if exponent > 1.0 else 1e-10, work[0], largest, done)
+    for _ in range(NEWTON_STEPS):
+        power_energy(work[0], strength, exponent, work[7], work[8])
+        newton_step(
+            start, xi, eps, energy, step, periodic, work, a, b, moved, largest, previous, done,
+            failed,
+        )  # fmt: skip
         if done.all():
             return
     for k in range(LANES):
         failed[k] = failed[k] or not done[k]
+
+
+@njit(cache=True)
+def clear_empty(start, rho, a, b, moved):
+    """Set lanes without mass to 0."""
+    for k in range(LANES):
+        if start[:, k].max() == 0.0:
+            rho[:, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
 
 
 @njit(cache=True, error_model="numpy")
@@ -238,21 +269,23 @@ def implicit_panel(start, xi, eps, strength, exponent, step, periodic, work, a, 
     Without a power energy the lines are linear and solved at once.
     """
     rho, y, flux = work[0], work[1], work[3]
+    energy = strength * exponent, work[7], work[8]
     failed[:] = False
     if strength > 0.0:
         newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed)
+        power_energy(rho, strength, exponent, work[7], work[8])
     else:
         rho[:] = start
     # with the fluxes found: this solve conserves the mass to round-off
-    coefficients(rho, xi, eps, strength, exponent, step, periodic, False, a, b, moved, flux)
+    coefficients(rho, xi, eps, energy, step, periodic, False, a, b, moved, flux)
     y[:] = start
     solve_panel(a, b, y, periodic, work[4], work[5], work[6], rho)
     # the moved density belongs to the solution
-    coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
     if strength > 0.0:
-        for k in range(LANES):
-            if start[:, k].max() == 0.0:
-                rho[:, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
+        power_energy(rho, strength, exponent, work[7], work[8])
+    coefficients(rho, xi, eps, energy, step, periodic, True, a, b, moved, flux)
+    if strength > 0.0:
+        clear_empty(start, rho, a, b, moved)
 
 
 @njit(cache=True)
@@ -282,6 +315,13 @@ def scatter(panel, origin, after, values):
 
 
 @njit(cache=True, parallel=True)
+def panels_to_lines(panels, before, n, after, result):
+    """Copy all panels into lines."""
+    for panel in prange(panels.shape[0]):
+        scatter(panels[panel], origins(panel, before, n, after), after, result)
+
+
+@njit(cache=True, parallel=True)
 def implicit_lines(
     start, potential, before, n, after, periodic, step, eps, strength, exponent, result, a, b,
     moved, failed,
@@ -293,7 +333,7 @@ def implicit_lines(
     tells where Newton's method did not converge.
     """
     for panel in prange(failed.shape[0]):
-        work, rho, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
+        work, rho, xi = np.empty((9, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
         origin = origins(panel, before, n, after)
         gather(start, origin, after, rho)
         gather(potential, origin, after, xi)
@@ -320,3 +360,38 @@ def linearised_lines(change, before, n, after, periodic, step, a, b, moved, resu
                 work[0, i, k] = flux[i, k] - flux[i - 1, k]
         solve_panel(a[panel], b[panel], work[0], periodic, work[1], work[2], work[3], work[4])
         scatter(work[4], origin, after, result)
+
+
+@njit(cache=True, parallel=True)
+def tabulated_lines(
+    start, potential, before, n, after, periodic, step, eps, stage, floor, rho, slope, curve, largest,
+    previous, done, a, b, moved, failed,
+):  # fmt: skip
+    """Do one stage of what `implicit_lines` does, ``U'`` and ``U''`` at `rho` being given.
+
+    Stage 0 fills a first guess of at least `floor` times the largest cell of a line, 1 is one step of Newton's method, 2 solves the lines with the
+    fluxes found, 3 linearises them. `rho` and the tables hold panel after panel.
+    """
+    for panel in prange(failed.shape[0]):
+        work, begin, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
+        origin = origins(panel, before, n, after)
+        gather(start, origin, after, begin)
+        gather(potential, origin, after, xi)
+        energy = 1.0, slope[panel], curve[panel]
+        lines = a[panel], b[panel], moved[panel]
+        work[0] = rho[panel]
+        if stage == 0:
+            begin_newton(begin, floor, work[0], largest[panel], done[panel])
+        elif stage == 1:
+            newton_step(
+                begin, xi, eps, energy, step, periodic, work, *lines,
+                largest[panel], previous[panel], done[panel], failed[panel],
+            )  # fmt: skip
+        elif stage == 2:
+            coefficients(work[0], xi, eps, energy, step, periodic, False, *lines, work[3])
+            work[1] = begin
+            solve_panel(a[panel], b[panel], work[1], periodic, work[4], work[5], work[6], work[0])
+        else:
+            coefficients(work[0], xi, eps, energy, step, periodic, True, *lines, work[3])
+            clear_empty(begin, work[0], *lines)
+        rho[panel] = work[0]

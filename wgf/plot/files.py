@@ -9,7 +9,7 @@ from wgf.record import directory
 ENDINGS = ("png", "pdf", "svg", "eps", "ps", "jpg", "jpeg", "tif", "tiff", "webp")
 
 
-def check(path):
+def check(path: str | pathlib.Path | None) -> pathlib.Path | None:
     """Return the path of a figure, with ``.png`` added to a bare name; None stays None.
 
     Raises
@@ -29,7 +29,7 @@ def check(path):
     return path
 
 
-def save(figure, path, dpi="figure"):
+def save(figure, path: str | pathlib.Path, dpi: float | str = "figure") -> None:
     """Write a figure so that `path` holds all of it or what it held before."""
     path = check(path)
     image = io.BytesIO()
