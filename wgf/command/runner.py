@@ -19,158 +19,21 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
 from wgf import checks, parallel
 from wgf.command.options import Option, parameters
+from wgf.command.settings import ALWAYS, ASKED, OPTIONS, SIDES, Place, Settings
+from wgf.command.sides import Side, sides
 from wgf.command.signals import Ended, Signals, Stopped
-from wgf.record.directory import is_run, replace
+from wgf.record.directory import is_run
 from wgf.record.progress import Profile, reporter
 
 REQUIRED = ("flow", "start", "until")
 KEYS = (*REQUIRED, "every", "at", "stop", "tolerance", "gap", "methods", "particles", "report")
-OPTIONS = "options.json"
-SIDES = {"mesh": ("mesh",), "particles": ("particles",), "both": ("mesh", "particles")}
 # the names in sys.modules under which scripts were loaded
 _scripts = set()
-
-
-@dataclasses.dataclass
-class Settings:
-    """The options of every script.
-
-    Parameters
-    ----------
-    method : {"mesh", "particles", "both"}
-        which sides to solve
-    particles : int
-        draw that many particles from the start; 0 takes one per cell (default: the script's)
-    seed : int
-        of the particles drawn
-    order : {1, 2}
-        of the finite volumes
-    until : str
-        end time, or stationary to end at rest
-    log : tuple
-        first, last and number of snapshot times that are evenly spaced in their logarithm
-    tolerance : float
-        at rest the dissipation is at most this part of |F| (default 1e-9)
-    gap : float
-        at rest the optimality gap is at most this part of |F|; for implicit methods
-    from_ : str
-        start from the last state of a stored run, RUN, or from that at a time, RUN:TIME
-    out : str
-        directory of the run (default runs/ and the name of the script)
-    overwrite : bool
-        replace an existing run
-    quiet : bool
-        show no progress
-    plot : bool
-        draw no figure at the end
-    dry_run : bool
-        write nothing: print sizes, memory, steps, time
-    profile : bool
-        print where the time went
-    """
-
-    method: Literal["mesh", "particles", "both"] = "both"
-    particles: int | None = None
-    seed: int = 0
-    order: Literal[1, 2] | None = None
-    until: str | None = None
-    log: tuple[float, float, int] | None = None
-    tolerance: float | None = None
-    gap: float | None = None
-    from_: str | None = None
-    out: str | None = None
-    overwrite: bool = False
-    quiet: bool = False
-    plot: bool = True
-    dry_run: bool = False
-    profile: bool = False
-
-    def stored(self) -> dict:
-        """Return what makes the numbers of a run, as JSON holds it."""
-        kept = {name: getattr(self, name) for name in (*ALWAYS, *ASKED)}
-        return {name: value for name, value in kept.items() if name in ALWAYS or value is not None}
-
-
-# the settings that are stored with every run, and where they are given
-ALWAYS = ("method", "particles", "seed", "order")
-ASKED = ("until", "log", "tolerance", "gap", "from_")
-
-
-@dataclasses.dataclass
-class Side:
-    """One side of a run: a density on a mesh or particles, perhaps drawn at random."""
-
-    name: str
-    start: object
-    method: object = None
-    drawn: bool = False
-
-
-class Place:
-    """Where a run keeps its sides, its options and its figure; the one place that knows.
-
-    One side lies in the directory itself, both lie in folders below it.
-    """
-
-    def __init__(self, out: str | pathlib.Path, names: tuple):
-        self.out, self._names, self._folder = pathlib.Path(out), names, pathlib.Path.cwd()
-
-    @property
-    def root(self) -> pathlib.Path:
-        """The directory, also after the script has changed the working directory."""
-        return self.out if pathlib.Path.cwd() == self._folder else self._folder / self.out
-
-    @property
-    def sides(self) -> dict[str, pathlib.Path]:
-        """The directory of each side by its name."""
-        single = len(self._names) == 1
-        return {name: self.root if single else self.root / name for name in self._names}
-
-    @property
-    def figure(self) -> pathlib.Path:
-        return self.root / ("figure.png" if len(self._names) == 1 else "comparison.png")
-
-    def refuse_occupied(self, overwrite: bool) -> None:
-        """Refuse a directory that holds something, but to overwrite what such a run leaves.
-
-        Raises
-        ------
-        InputError
-        """
-        out, single = self.out, len(self.sides) == 1
-        if out.exists() and not out.is_dir():
-            raise checks.InputError(f"out: {out} is a file, choose another path")
-        held = {path.name for path in out.iterdir()} if out.is_dir() else set()
-        if held and not overwrite:
-            raise checks.InputError(f"out: {out} exists, choose another path or add --overwrite")
-        foreign = sorted(held - {self.figure.name, OPTIONS, *self.sides})
-        foreign += [name for name, path in self.sides.items() if name in held and not is_run(path)]
-        if foreign and not single:
-            raise checks.InputError(
-                f"out: {out} holds {foreign[0]}, which no run of both sides leaves there, "
-                "choose another path"
-            )
-
-    def begin(self, note: str) -> None:
-        """Replace the figure, the options and the sides of an older run; the first has begun."""
-        from wgf.record.store import Writer
-
-        for path in list(self.sides.values())[1:]:
-            if is_run(path):
-                Writer(path, overwrite=True).release()
-        self.figure.unlink(missing_ok=True)
-        replace(self.root / OPTIONS, note.encode())
-
-    def last_snapshot(self, name: str) -> str:
-        """Return the path of a side's last snapshot, in words where there is none."""
-        files = sorted((self.sides[name] / "snapshots").glob("*.h5"))
-        return str(files[-1]) if files else f"none in {self.sides[name]}"
 
 
 def load_setup(path: str | pathlib.Path) -> Callable:
@@ -258,46 +121,6 @@ def build(setup: Callable, values: dict) -> types.SimpleNamespace:
     return types.SimpleNamespace(**{key: system.get(key) for key in KEYS})
 
 
-def sides(system: types.SimpleNamespace, settings: Settings) -> list[Side]:
-    """Return the sides asked for; a method of None is the default of `wgf.solve`."""
-    methods = system.methods or {}
-    found = [Side(name, None, methods.get(name)) for name in SIDES[settings.method]]
-    for side in found:
-        if side.name == "mesh":
-            side.start = system.start
-            if settings.order is not None:
-                side.method = _of_order(system, side.method, settings.order)
-        else:
-            side.start, side.drawn = _particles(system, settings)
-    return found
-
-
-def _particles(system, settings):
-    """Return the particles to start from, and whether they were drawn."""
-    count = system.particles if settings.particles is None else settings.particles
-    if not isinstance(count, int | None):
-        return count, False
-    count = checks.whole("particles", count or 0)
-    start = system.start
-    return (start.sample(count, settings.seed), True) if count else (start.quadrature(), False)
-
-
-def _of_order(system, method, order):
-    """Return the finite volumes of the order that the command line asks for."""
-    from wgf.eulerian import FiniteVolume
-    from wgf.flows import GradientFlow
-
-    if method is not None:
-        raise checks.InputError(
-            f"order: the script solves the mesh with {method!r}, leave --order out"
-        )
-    if not isinstance(system.flow, GradientFlow):
-        raise checks.InputError(
-            f"order: {type(system.flow).__name__} has one order on a mesh, leave --order out"
-        )
-    return FiniteVolume(order)
-
-
 def prepare(setup: Callable, values: dict, settings: Settings) -> tuple:
     """Return the system and its sides with their methods, once `wgf.solve` would take them.
 
@@ -362,6 +185,14 @@ def silent():
     """Leave out numpy's notes on overflow and NaN: a sentence says what came of them."""
     with np.errstate(all="ignore"):
         yield
+
+
+def refuse_ranks(what: str) -> None:
+    """Refuse to do alone in several processes what one of them can do."""
+    if parallel.launched()[1] > 1:
+        raise checks.InputError(
+            f"{what}: it was started on several ranks, start it without mpiexec"
+        )
 
 
 def run(setup: Callable, values: dict, settings: Settings) -> dict:

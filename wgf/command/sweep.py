@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from wgf import checks, parallel
+from wgf import checks
 from wgf.command import runner, workers
 from wgf.command.options import parameters
 from wgf.command.signals import Signals, Stopped
@@ -188,10 +188,7 @@ def sweep(
     """
     function = setup if callable(setup) else runner.load_setup(setup)
     plan = _plan(function, vary or {}, seeds, out, method, options)
-    if parallel.launched()[1] > 1:
-        raise checks.InputError(
-            "sweep: it was started on several ranks and uses one, start it without mpiexec"
-        )
+    runner.refuse_ranks("sweep")
     count = workers.processors() if jobs is None else checks.whole("jobs", jobs, minimum=1)
     sent = workers.can_be_sent(setup, plan)
     if jobs is not None and count > 1 and not sent:

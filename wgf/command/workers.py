@@ -10,8 +10,6 @@ from multiprocessing import connection, reduction
 
 import threadpoolctl
 
-from wgf.parallel.ranks import LAUNCHERS
-
 
 def processors() -> int:
     """Return the number of processors that this process may use."""
@@ -91,12 +89,9 @@ class _Worker:
 
 
 def _serve(pipe, make, arguments, threads):
-    """Do jobs until the pipe ends, with a fraction of the machine and without any ranks."""
+    """Do jobs until the pipe ends, on a fraction of the machine."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for names in LAUNCHERS:
-        for name in names:
-            os.environ.pop(name, None)
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
     if "numba" in sys.modules:
         sys.modules["numba"].set_num_threads(threads)
