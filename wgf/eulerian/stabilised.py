@@ -1,0 +1,331 @@
+"""Stabilised explicit integration: Runge-Kutta-Legendre steps of order 2 under error control.
+
+A step of ``s`` stages costs ``s`` visits of the mesh and is stable for ``(s^2 + s - 2) / lambda``
+with ``lambda`` the stiffness of diffusion: long steps without a linear system. Source: Meyer,
+Balsara & Aslam 2014.
+"""
+
+import functools
+
+import numpy as np
+
+from wgf.eulerian import stabilised_kernels as kernels
+
+MOST_STAGES = 59
+SAFETY, SHRINK, GROWTH = 0.85, 0.2, 4.0
+NOTHING = np.empty(0)
+
+
+@functools.cache
+def stage_factors(stages):
+    """Return ``(mu, nu, tilde, gamma)`` of every stage of a step of an odd number of stages.
+
+    ``Y_j = Y_0 + dt L P_j`` with ``P_j = mu P_{j-1} + nu P_{j-2} + tilde Y_{j-1} + gamma Y_0``:
+    the step is one sum of face fluxes of the mean density ``P_s``, and conserves as one.
+    """
+    j = np.arange(stages + 1, dtype=float)
+    b = np.full(stages + 1, 1 / 3)
+    b[2:] = (j[2:] ** 2 + j[2:] - 2) / (2 * j[2:] * (j[2:] + 1))
+    width = 4 / (stages**2 + stages - 2)
+    factors = np.zeros((stages, 4))
+    factors[0, 2] = width / 3
+    for k in range(2, stages + 1):
+        mu = (2 * k - 1) / k * b[k] / b[k - 1]
+        nu = -(k - 1) / k * b[k] / b[k - 2]
+        factors[k - 1] = mu, nu, mu * width, -(1 - b[k - 1]) * mu * width
+    return factors
+
+
+def reach(stages):
+    """Return the largest ``dt lambda`` that a step of so many stages bears."""
+    return (stages**2 + stages - 2) / 2
+
+
+def stages_for(stiffness):
+    """Return the least odd number of stages, at least 3, that bears ``dt lambda``."""
+    wanted = int(np.ceil((np.sqrt(9 + 8 * stiffness) - 1) / 2))
+    return max(3, wanted + 1 - wanted % 2)
+
+
+class Faces:
+    """The faces of a mesh along the axes on which something moves, as the kernels see them.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    periodic : sequence of bool
+    rates : sequence of float
+        Mobility over the square of the spacing for every axis; 0 where nothing moves.
+
+    Attributes
+    ----------
+    strides, counts : arrays of int
+        Of the moving axes.
+    pad : int
+        Cells before the first and after the last in a padded array.
+    """
+
+    def __init__(self, shape, periodic, rates):
+        self.cells = int(np.prod(shape))
+        moving = [k for k, n in enumerate(shape) if n > 1 and rates[k] > 0]
+        self.strides = np.array([int(np.prod(shape[k + 1 :])) for k in moving], dtype=np.int64)
+        self.counts = np.array([shape[k] for k in moving], dtype=np.int64)
+        self.rates = np.array([float(rates[k]) for k in moving])
+        self.wraps = [bool(periodic[k]) for k in moving]
+        self.pad = 8 * -(-int(self.strides.max(initial=1)) // 8)
+        self.total = self.cells + 2 * self.pad
+        index = np.arange(self.cells).reshape(shape)
+        axes, last, first, opened = [], [], [], np.zeros((len(moving), self.total))
+        for k, axis in enumerate(moving):
+            inner = np.full(shape, self.rates[k])
+            inner[(slice(None),) * axis + (-1,)] = 0.0
+            opened[k, self.pad : self.pad + self.cells] = inner.ravel()
+            if self.wraps[k]:
+                last.append(np.take(index, -1, axis).ravel())
+                first.append(np.take(index, 0, axis).ravel())
+                axes.append(np.full(last[-1].size, k))
+        self.opened = opened.ravel()
+        self.axis_of, self.last, self.first = (
+            np.concatenate([np.empty(0, dtype=np.int64), *part]) for part in (axes, last, first)
+        )
+        # every closing face is seen from both sides, in the order of the cells
+        cells = np.concatenate([self.last, self.first])
+        order = np.argsort(cells, kind="stable")
+        self.seen = np.concatenate([np.arange(self.last.size)] * 2)[order]
+        self.from_first = (np.arange(cells.size) < self.last.size)[order]
+        self.closing = cells[order]
+        self.partners = np.concatenate([self.first, self.last])[order]
+        blocks = -(-self.cells // kernels.CELLS_PER_BLOCK)
+        self.edges = np.searchsorted(self.closing, np.arange(blocks + 1) * kernels.CELLS_PER_BLOCK)
+
+    def room(self, used=True):
+        """Return a padded array of zeros, empty if not `used`."""
+        return np.zeros(self.total if used else 0)
+
+
+class Flux:
+    """Coefficients of the fluxes in one potential, and what the kernels make of them.
+
+    Parameters
+    ----------
+    faces : Faces
+    eps : float
+        Strength of the entropy.
+    strengths, exponents : sequence of float
+        Of the power entropies.
+    potential : array of shape ``(cells,)`` or None
+        First variation without entropies; None for none at all.
+    """
+
+    def __init__(self, faces, eps, strengths=(), exponents=(), potential=None):
+        self.faces, self.eps = faces, float(eps)
+        self.strengths = np.array(strengths, dtype=float)
+        self.exponents = np.array(exponents, dtype=float)
+        self.linear = potential is not None or eps > 0 or not self.strengths.size
+        moving, used = faces.strides.size, self.linear
+        self.ahead = np.zeros(moving * faces.total if used else 0)
+        self.back = np.zeros(moving * faces.total if used else 0)
+        self.stay = np.zeros(faces.cells if used else 0)
+        self.wrapped = np.zeros((3, faces.last.size))
+        self.wrapped[2] = faces.rates[faces.axis_of]
+        self.inflow = np.zeros((2, faces.closing.size))
+        self.inflow[1] = self.wrapped[2][faces.seen]
+        if self.linear:
+            self.set(np.zeros(faces.cells) if potential is None else potential)
+
+    def set(self, potential):
+        """Take the coefficients of another potential."""
+        faces = self.faces
+        shape = faces.strides.size, faces.total
+        kernels.coefficients(
+            potential, faces.strides, faces.counts, faces.rates, self.eps, faces.pad,
+            self.ahead.reshape(shape), self.back.reshape(shape), self.stay,
+        )  # fmt: skip
+        if faces.last.size:
+            kernels.closing_coefficients(
+                potential, faces.last, faces.first, self.wrapped[2], self.eps,
+                self.wrapped[0], self.wrapped[1], self.stay,
+            )  # fmt: skip
+            seen = faces.seen
+            self.inflow[0] = np.where(
+                faces.from_first, self.wrapped[1][seen], self.wrapped[0][seen]
+            )
+
+    @property
+    def problem(self):
+        """The arrays that the kernels read."""
+        faces = self.faces
+        return (
+            self.linear, self.ahead, self.back, self.stay, faces.opened, faces.strides, faces.pad,
+            faces.edges, faces.closing, faces.partners, self.inflow, self.strengths, self.exponents,
+        )  # fmt: skip
+
+    @property
+    def closings(self):
+        """The faces that close a period."""
+        faces = self.faces
+        return faces.axis_of, faces.last, faces.first, *self.wrapped
+
+    def powers(self, values):
+        """Return ``sum s rho^m``."""
+        result = np.empty(values.size if self.strengths.size else 0)
+        if result.size:
+            kernels.powers(values, self.strengths, self.exponents, result)
+        return result
+
+    def stiffness(self, values):
+        """Return a bound on the decay rates: twice the greatest outflow rate of a cell."""
+        found = 2 * self.stay.max(initial=0.0)
+        if self.strengths.size:
+            highest = values.max()
+            slopes = self.exponents * self.strengths * highest ** (self.exponents - 1)
+            found += 4 * self.faces.rates.sum() * slopes.sum()
+        return float(found)
+
+    def net(self, values, powers):
+        """Return what every cell gains in a unit of time."""
+        faces, result = self.faces, np.empty(values.size)
+        padded = [faces.room(self.linear), faces.room(powers.size > 0)]
+        for room, part in zip(padded, (values, powers)):
+            if room.size:
+                room[faces.pad : faces.pad + faces.cells] = part
+        kernels.net_gain(self.problem, *padded, result)
+        return result
+
+
+class Legendre:
+    """Steps of order 2 from one density to another, without control.
+
+    Parameters
+    ----------
+    faces : Faces
+    flux : Flux
+    """
+
+    def __init__(self, faces, powered, shared=False):
+        self.faces, self.shared = faces, shared
+        self.p, self.p_old = faces.room(), faces.room()
+        self.w, self.w_old = faces.room(powered), faces.room(powered)
+        self.net = np.empty(faces.cells)
+
+    def step(self, flux, values, powers, dt, stages, result):
+        """Fill `result` with the density after a step; it is not negative."""
+        problem = flux.problem
+        kernels.legendre(
+            problem, values, powers, self.p, self.p_old, self.w, self.w_old, dt,
+            stage_factors(stages), self.shared,
+        )  # fmt: skip
+        kernels.net_gain(problem, self.p, self.w, self.net)
+        below = kernels.end_of_step(values, self.net, dt, result)
+        if below < 0:
+            self._limit(flux, values, powers, dt, result)
+        return below
+
+    def _limit(self, flux, values, powers, dt, result):
+        """Blend with a positive step where the density fell below 0."""
+        faces, problem, closings = self.faces, flux.problem, flux.closings
+        shape = faces.strides.size, faces.cells
+        moved, up, down = np.empty(shape), np.empty(shape), np.empty(shape)
+        kernels.fluxes(problem, closings, self.p, self.w, dt, moved)
+        kernels.implicit_rates(problem, closings, values, powers, dt, up, down)
+        low, new, flow = values, np.empty(faces.cells), np.empty(faces.cells)
+        for k, (stride, n) in enumerate(zip(faces.strides, faces.counts)):
+            before = faces.cells // int(stride * n)
+            kernels.low_order(
+                low, up[k], down[k], faces.wraps[k], before, int(n), int(stride), flow, new
+            )
+            moved[k] -= flow
+            low, new = new, np.empty(faces.cells)
+        kernels.limit(low, moved, faces.strides, faces.counts, result)
+
+
+class StabilisedIntegrator:
+    """A density under error control.
+
+    Parameters
+    ----------
+    faces : Faces
+    field : object
+        Gives ``eps``, ``strengths``, ``exponents``, ``moving`` (whether the potential depends on
+        the density) and ``potential(values)``, which is None where there is none.
+    values : array of shape ``(cells,)``
+    tolerance : float
+        Largest error of a step in the mass that it misplaces, over the mass.
+
+    Attributes
+    ----------
+    time : float
+    values : array
+    stages, steps, rejected : int
+        Counts since the start.
+    """
+
+    def __init__(self, faces, field, values, tolerance=1e-4):
+        self.faces, self.field, self.tolerance = faces, field, tolerance
+        make = functools.partial(Flux, faces, field.eps, field.strengths, field.exponents)
+        self.flux = make(field.potential(values))
+        self.other = self.midway = self.flux
+        if field.moving:
+            self.midway, self.other = (make(field.potential(values)) for _ in range(2))
+        self.method = Legendre(faces, self.flux.strengths.size > 0)
+        self.values = values.copy()
+        self.mass = float(values.sum())
+        self.powers = self.flux.powers(self.values)
+        self.gain = self.flux.net(self.values, self.powers)
+        self.time, self.stages, self.steps, self.rejected = 0.0, 0, 0, 0
+        self._candidate = np.empty_like(self.values)
+        self.step = reach(5) / max(self.flux.stiffness(self.values), 1e-300)
+
+    def advance(self, limit):
+        """Make one step of at most `limit` and return its length."""
+        while True:
+            stiffness = max(self.flux.stiffness(self.values), 1e-300)
+            dt = min(limit, self.step, reach(MOST_STAGES) / stiffness)
+            error = self.attempt(dt, stages_for(dt * stiffness))
+            # NaN is an error, too
+            factor = SHRINK
+            if error == 0.0:
+                factor = GROWTH
+            elif error > 0.0:
+                factor = min(max(SAFETY * (self.tolerance / error) ** (1 / 3), SHRINK), GROWTH)
+            if error <= self.tolerance:
+                break
+            self.rejected += 1
+            self.step = dt * min(factor, 0.9)
+        if dt >= self.step or factor < 1.0:
+            self.step = dt * factor
+        self.accept()
+        self.time += dt
+        self.steps += 1
+        return dt
+
+    def attempt(self, dt, stages):
+        """Make a step without taking it; return its error."""
+        new, flux = self._candidate, self.flux
+        if self.field.moving:
+            half = stages_for(reach(stages) / 2)
+            self.method.step(flux, self.values, self.powers, 0.5 * dt, half, new)
+            self.stages += half
+            flux = self.midway
+            flux.set(self.field.potential(new))
+        self.method.step(flux, self.values, self.powers, dt, stages, new)
+        self.stages += stages
+        if self.field.moving:
+            flux = self.other
+            flux.set(self.field.potential(new))
+        self._next = flux.powers(new), flux
+        self._next = (*self._next, flux.net(new, self._next[0]))
+        error = kernels.step_error(self.values, new, self.gain, self._next[2], dt)
+        return error / self.mass
+
+    def accept(self):
+        """Take the step that was attempted."""
+        self.values, self._candidate = self._candidate, self.values
+        self.powers, flux, self.gain = self._next
+        self.flux, self.other = flux, self.flux
+
+    def run(self, until):
+        """Advance to a time."""
+        while self.time < until * (1 - 1e-14):
+            self.advance(until - self.time)
+        return self.values
