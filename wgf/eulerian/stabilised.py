@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 from wgf.eulerian import stabilised_kernels as kernels
+from wgf.eulerian.discrete import DiscreteFunctional
 
 MOST_STAGES = 59
 SAFETY, SHRINK, GROWTH = 0.85, 0.2, 4.0
@@ -189,7 +190,7 @@ class Flux:
         for room, part in zip(padded, (values, powers)):
             if room.size:
                 room[faces.pad : faces.pad + faces.cells] = part
-        kernels.net_gain(self.problem, *padded, result)
+        kernels.net_gain(self.problem, self.closings, *padded, result)
         return result
 
 
@@ -215,7 +216,7 @@ class Legendre:
             problem, values, powers, self.p, self.p_old, self.w, self.w_old, dt,
             stage_factors(stages), self.shared,
         )  # fmt: skip
-        kernels.net_gain(problem, self.p, self.w, self.net)
+        kernels.net_gain(problem, flux.closings, self.p, self.w, self.net)
         below = kernels.end_of_step(values, self.net, dt, result)
         if below < 0:
             self._limit(flux, values, powers, dt, result)
@@ -329,3 +330,48 @@ class StabilisedIntegrator:
         while self.time < until * (1 - 1e-14):
             self.advance(until - self.time)
         return self.values
+
+
+class MeshField:
+    """What a functional on a mesh does to a density, as the integrators ask for it.
+
+    Parameters
+    ----------
+    discrete : DiscreteFunctional
+
+    Attributes
+    ----------
+    eps : float
+        Strength of the entropy.
+    strengths, exponents : list of float
+        Of the power entropies.
+    moving : bool
+        Whether the potential depends on the density.
+    """
+
+    def __init__(self, discrete):
+        self.discrete = discrete
+        self.eps = float(discrete.diffusion)
+        self.strengths = [term.strength for term in discrete.powers]
+        self.exponents = [term.exponent for term in discrete.powers]
+        self.moving = bool(discrete.operators or discrete.pairs)
+        self.still = not (self.moving or discrete.given or discrete.axis_terms)
+
+    def potential(self, values):
+        """Return the first variation without entropies at all cells, None where there is none."""
+        if self.still:
+            return None
+        result = np.empty(values.size)
+        self.discrete.first_variation(self.discrete.outputs(values), result)
+        for term in self.discrete.pairs:
+            result += self.discrete.around(term, values)
+        return result
+
+
+def integrator(flow, start, tolerance=1e-4):
+    """Return a `StabilisedIntegrator` of a gradient flow from a density."""
+    mesh = start.mesh
+    rates = np.array(flow.mobilities(mesh.names)) / mesh.spacing**2
+    field = MeshField(DiscreteFunctional(flow.functional, mesh))
+    faces = Faces(mesh.shape, mesh.periodic, rates)
+    return StabilisedIntegrator(faces, field, start.values.ravel(), tolerance)

@@ -151,7 +151,8 @@ def power_gain(w, opened, stride, net, size):
 def gain(problem, p, w, block, first, size, net, left_out):
     """Fill what the cells of a block gain in a unit of time by the fluxes of `p` and `w`.
 
-    The first `left_out` axes of the linear flux are left to the caller.
+    The first `left_out` axes of the linear flux are left to the caller. The sums are those of a
+    matrix, fast and known to round-off of the largest product.
     """
     linear, ahead, back, stay, opened, strides, pad = problem[:7]
     edges, cells, partners, rates, exponents = problem[7:11] + problem[12:]
@@ -276,13 +277,53 @@ def legendre(problem, start, w_start, p, p_old, w, w_old, dt, factors, shared):
 
 
 @njit(cache=True)
-def net_gain(problem, p, w, net):
-    """Fill `net` with what every cell gains in a unit of time."""
-    blocks = (net.size + CELLS_PER_BLOCK - 1) // CELLS_PER_BLOCK
-    for block in range(blocks):
-        first = block * CELLS_PER_BLOCK
-        size = min(CELLS_PER_BLOCK, net.size - first)
-        gain(problem, p, w, block, first, size, net[first : first + size], 0)
+def face_gain(values, ahead, back, stride, net, size):
+    """Add what each of `size` cells gains through its faces along an axis.
+
+    Unlike `along` and `across` it takes every face flux as one number, the same on both sides.
+    """
+    a, b, p = shifted(ahead, -stride), shifted(back, -stride), shifted(values, -stride)
+    high = shifted(values, stride)
+    for j in range(size):
+        flux_in = a[j] * p[j] - b[j] * values[j]
+        flux_out = ahead[j] * values[j] - back[j] * high[j]
+        net[j] += flux_in - flux_out
+
+
+@njit(cache=True)
+def face_gain_of_powers(w, opened, stride, net, size):
+    """Add what each of `size` cells gains by the central flux of `w`, see `face_gain`."""
+    behind, low, high = shifted(opened, -stride), shifted(w, -stride), shifted(w, stride)
+    for j in range(size):
+        net[j] += behind[j] * (low[j] - w[j]) - opened[j] * (w[j] - high[j])
+
+
+@njit(cache=True)
+def net_gain(problem, faces, p, w, net):
+    """Fill `net` with what every cell gains in a unit of time; all of it is what others lose."""
+    linear, ahead, back, _, opened, strides, pad = problem[:7]
+    _, last, first, wrap_ahead, wrap_back, wrap_opened = faces
+    powered, total = problem[12].size > 0, net.size + 2 * pad
+    net[:] = 0.0
+    for begin in range(0, net.size, CELLS_PER_BLOCK):
+        size = min(CELLS_PER_BLOCK, net.size - begin)
+        target = at(net, begin)
+        for k in range(strides.size):
+            place = k * total + pad + begin
+            if linear:
+                here, a, b = at(p, pad + begin), at(ahead, place), at(back, place)
+                face_gain(here, a, b, strides[k], target, size)
+            if powered:
+                here = at(w, pad + begin)
+                face_gain_of_powers(here, at(opened, place), strides[k], target, size)
+    for f in range(last.size):
+        c, d, flux = last[f], first[f], 0.0
+        if linear:
+            flux += wrap_ahead[f] * p[pad + c] - wrap_back[f] * p[pad + d]
+        if powered:
+            flux += wrap_opened[f] * (w[pad + c] - w[pad + d])
+        net[c] -= flux
+        net[d] += flux
 
 
 @njit(cache=True, fastmath=REDUCTION)
