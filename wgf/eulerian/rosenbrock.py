@@ -4,6 +4,8 @@ import numpy as np
 
 from wgf.eulerian import rosenbrock_kernels as kernels
 from wgf.eulerian import stabilised_kernels
+from wgf.eulerian.discrete import DiscreteFunctional
+from wgf.eulerian.stabilised import MeshField
 
 SAFETY, SHRINK, GROWTH = 0.9, 0.2, 6.0
 
@@ -87,3 +89,12 @@ class LineIntegrator:
         while self.time < until * (1 - 1e-14):
             self.advance(until - self.time)
         return self.values
+
+
+def line_integrator(flow, start, tolerance=1e-6):
+    """Return a `LineIntegrator` of a gradient flow from a density on one axis."""
+    mesh = start.mesh
+    field = MeshField(DiscreteFunctional(flow.functional, mesh))
+    (mobility,) = flow.mobilities(mesh.names)
+    rate = mobility / mesh.spacing[0] ** 2
+    return LineIntegrator(field, start.values, rate, mesh.periodic[0], tolerance)
