@@ -9,10 +9,13 @@ import functools
 
 import numpy as np
 
+from wgf.eulerian import limited_kernels
 from wgf.eulerian import stabilised_kernels as kernels
 from wgf.eulerian.discrete import DiscreteFunctional
 
 MOST_STAGES = 59
+# largest share of a cell that drift may cross in a step where it outweighs diffusion
+COURANT = 0.5
 SAFETY, SHRINK, GROWTH = 0.85, 0.2, 4.0
 NOTHING = np.empty(0)
 
@@ -99,6 +102,32 @@ class Faces:
         blocks = -(-self.cells // kernels.CELLS_PER_BLOCK)
         self.edges = np.searchsorted(self.closing, np.arange(blocks + 1) * kernels.CELLS_PER_BLOCK)
 
+        self._index, self._moving = index, moving
+
+    @functools.cached_property
+    def geometry(self):
+        """``(here, there, before, beyond, rates, axis)`` of every face.
+
+        The two cells beside it, the ones before and beyond these, which are themselves at a wall,
+        the rate and the number of the moving axis.
+        """
+        lists = [[] for _ in range(6)]
+        for k, axis in enumerate(self._moving):
+            cells = np.moveaxis(self._index, axis, 0)
+            if self.wraps[k]:
+                parts = cells, *(np.roll(cells, shift, 0) for shift in (-1, 1, -2))
+            else:
+                n = len(cells)
+                at = np.arange(n - 1)
+                places = at, at + 1, np.maximum(at - 1, 0), np.minimum(at + 2, n - 1)
+                parts = [cells[place] for place in places]
+            for found, part in zip(lists, parts):
+                # in the order of the array: neighbours lie close in memory
+                found.append(np.moveaxis(part, 0, axis).ravel())
+            lists[4].append(np.full(lists[0][-1].size, self.rates[k]))
+            lists[5].append(np.full(lists[0][-1].size, k))
+        return tuple(np.concatenate(part) for part in lists)
+
     def room(self, used=True):
         """Return a padded array of zeros, empty if not `used`."""
         return np.zeros(self.total if used else 0)
@@ -131,12 +160,13 @@ class Flux:
         self.wrapped[2] = faces.rates[faces.axis_of]
         self.inflow = np.zeros((2, faces.closing.size))
         self.inflow[1] = self.wrapped[2][faces.seen]
+        self.steepest, self.limiter = 0.0, Limiter(self)
         if self.linear:
             self.set(np.zeros(faces.cells) if potential is None else potential)
 
     def set(self, potential):
         """Take the coefficients of another potential."""
-        faces = self.faces
+        faces, self.potential = self.faces, potential
         shape = faces.strides.size, faces.total
         kernels.coefficients(
             potential, faces.strides, faces.counts, faces.rates, self.eps, faces.pad,
@@ -151,6 +181,7 @@ class Flux:
             self.inflow[0] = np.where(
                 faces.from_first, self.wrapped[1][seen], self.wrapped[0][seen]
             )
+        self.steepest = kernels.steepest(potential, faces.strides, faces.counts)
 
     @property
     def problem(self):
@@ -191,7 +222,54 @@ class Flux:
             if room.size:
                 room[faces.pad : faces.pad + faces.cells] = part
         kernels.net_gain(self.problem, self.closings, *padded, result)
+        self.limiter.add(values, result)
         return result
+
+
+class Limiter:
+    """The faces at which drift outweighs diffusion, and what the limited flux adds there.
+
+    Attributes
+    ----------
+    speed : float
+        The largest sum of drift velocities over the spacing in a cell.
+    """
+
+    def __init__(self, flux):
+        self.flux, self.speed, self.used = flux, 0.0, False
+        self.chosen = np.empty(0, dtype=np.int64)
+
+    def look(self, values):
+        """Choose the faces for a density; return whether there are any."""
+        flux = self.flux
+        self.used = flux.steepest > 0.1 * flux.eps
+        if not self.used:
+            return False
+        geometry = flux.faces.geometry
+        chosen, terms = np.empty(geometry[0].size, dtype=np.int64), np.empty((5, geometry[0].size))
+        count, self.speed = limited_kernels.select(
+            flux.potential, values, geometry, flux.eps, flux.strengths, flux.exponents,
+            chosen, terms, np.empty(values.size),
+        )  # fmt: skip
+        self.chosen, self.terms = chosen[:count], np.ascontiguousarray(terms[:, :count])
+        self.used = count > 0
+        return self.used
+
+    @property
+    def arrays(self):
+        """What the kernels read."""
+        flux = self.flux
+        return (
+            flux.faces.geometry, self.chosen, self.terms, flux.eps, flux.strengths, flux.exponents,
+        )  # fmt: skip
+
+    def add(self, values, net):
+        """Add what cells gain in a unit of time."""
+        if self.used:
+            geometry, chosen, *others = self.arrays
+            found = np.empty(chosen.size)
+            limited_kernels.corrections(values, geometry, chosen, *others, found)
+            limited_kernels.scatter_fluxes(found, geometry, chosen, net)
 
 
 class Legendre:
@@ -200,7 +278,10 @@ class Legendre:
     Parameters
     ----------
     faces : Faces
-    flux : Flux
+    powered : bool
+        Whether there are power entropies.
+    shared : bool
+        Whether the threads share a stage.
     """
 
     def __init__(self, faces, powered, shared=False):
@@ -211,23 +292,27 @@ class Legendre:
 
     def step(self, flux, values, powers, dt, stages, result):
         """Fill `result` with the density after a step; it is not negative."""
-        problem = flux.problem
-        kernels.legendre(
-            problem, values, powers, self.p, self.p_old, self.w, self.w_old, dt,
-            stage_factors(stages), self.shared,
-        )  # fmt: skip
-        kernels.net_gain(problem, flux.closings, self.p, self.w, self.net)
-        below = kernels.end_of_step(values, self.net, dt, result)
-        if below < 0:
-            self._limit(flux, values, powers, dt, result)
-        return below
+        problem, added = flux.problem, None
+        arrays = values, powers, self.p, self.p_old, self.w, self.w_old, dt, stage_factors(stages)
+        if flux.limiter.used:
+            added = limited_kernels.limited_legendre(
+                problem, flux.closings, *arrays, flux.limiter.arrays, self.net
+            )
+        else:
+            kernels.legendre(problem, *arrays, self.shared)
+            kernels.net_gain(problem, flux.closings, self.p, self.w, self.net)
+        if kernels.end_of_step(values, self.net, dt, result) < 0:
+            self._limit(flux, values, powers, dt, added, result)
 
-    def _limit(self, flux, values, powers, dt, result):
+    def _limit(self, flux, values, powers, dt, added, result):
         """Blend with a positive step where the density fell below 0."""
         faces, problem, closings = self.faces, flux.problem, flux.closings
         shape = faces.strides.size, faces.cells
         moved, up, down = np.empty(shape), np.empty(shape), np.empty(shape)
         kernels.fluxes(problem, closings, self.p, self.w, dt, moved)
+        if added is not None:
+            chosen = flux.limiter.chosen
+            moved[faces.geometry[5][chosen], faces.geometry[0][chosen]] += dt * added
         kernels.implicit_rates(problem, closings, values, powers, dt, up, down)
         low, new, flow = values, np.empty(faces.cells), np.empty(faces.cells)
         for k, (stride, n) in enumerate(zip(faces.strides, faces.counts)):
@@ -272,6 +357,7 @@ class StabilisedIntegrator:
         self.values = values.copy()
         self.mass = float(values.sum())
         self.powers = self.flux.powers(self.values)
+        self.flux.limiter.look(self.values)
         self.gain = self.flux.net(self.values, self.powers)
         self.time, self.stages, self.steps, self.rejected = 0.0, 0, 0, 0
         self._candidate = np.empty_like(self.values)
@@ -282,6 +368,8 @@ class StabilisedIntegrator:
         while True:
             stiffness = max(self.flux.stiffness(self.values), 1e-300)
             dt = min(limit, self.step, reach(MOST_STAGES) / stiffness)
+            if self.flux.limiter.used:
+                dt = min(dt, COURANT / max(self.flux.limiter.speed, 1e-300))
             error = self.attempt(dt, stages_for(dt * stiffness))
             # NaN is an error, too
             factor = SHRINK
@@ -309,11 +397,13 @@ class StabilisedIntegrator:
             self.stages += half
             flux = self.midway
             flux.set(self.field.potential(new))
+            flux.limiter.look(self.values)
         self.method.step(flux, self.values, self.powers, dt, stages, new)
         self.stages += stages
         if self.field.moving:
             flux = self.other
             flux.set(self.field.potential(new))
+        flux.limiter.look(new)
         self._next = flux.powers(new), flux
         self._next = (*self._next, flux.net(new, self._next[0]))
         error = kernels.step_error(self.values, new, self.gain, self._next[2], dt)

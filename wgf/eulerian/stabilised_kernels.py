@@ -72,6 +72,20 @@ def coefficients(potential, strides, counts, rates, eps, pad, ahead, back, stay)
 
 
 @njit(cache=True)
+def steepest(potential, strides, counts):
+    """Return the largest finite difference of neighbours, those across a period left out."""
+    largest = 0.0
+    for k in range(strides.size):
+        stride, n = strides[k], counts[k]
+        for begin in range(0, potential.size, stride * n):
+            for j in range(begin, begin + stride * (n - 1)):
+                delta = abs(potential[j + stride] - potential[j])
+                if delta < np.inf:
+                    largest = max(largest, delta)
+    return largest
+
+
+@njit(cache=True)
 def closing_coefficients(potential, last, first, rates, eps, ahead, back, stay):
     """Fill the coefficients of the faces that close a period."""
     for f in range(last.size):
