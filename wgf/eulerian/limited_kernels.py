@@ -19,6 +19,37 @@ from wgf.eulerian.transport_kernels import limited_half_slope
 
 # cells of less than this share of the largest density keep the Scharfetter-Gummel flux
 SLIGHT = 1e-7
+# the limited flux pays where the other one spreads by this much more than eps ...
+EXCESS = 2e-3
+# ... and drift dissipates so many times more than diffusion
+OUTWEIGHS = 4.0
+
+
+@njit(cache=True)
+def balance(potential, values, strides, counts, rates, eps):
+    """Return what drift and diffusion would dissipate alone, and the mean excess diffusion.
+
+    The excess is that of the Scharfetter-Gummel flux over eps, a mean over the mass.
+    """
+    least = SLIGHT * values.max()
+    drift = diffusion = excess = weight = 0.0
+    for k in range(strides.size):
+        stride, n, rate = strides[k], counts[k], rates[k]
+        for begin in range(0, values.size, stride * n):
+            for j in range(begin, begin + stride * (n - 1)):
+                both = values[j] + values[j + stride]
+                if not both > least:
+                    continue
+                delta = potential[j + stride] - potential[j]
+                if abs(delta) < np.inf:
+                    rise = eps * (values[j + stride] - values[j])
+                    drift += rate * both * delta * delta
+                    diffusion += 4.0 * rate * rise * rise / both
+                    # for small differences z^2 / 12, for large ones |z| / 2
+                    z = abs(delta) / eps
+                    excess += rate * both * min(z * z / 12.0, 0.5 * z)
+                weight += rate * both
+    return drift, diffusion, excess / max(weight, 1e-300)
 
 
 @njit(cache=True)
@@ -46,8 +77,8 @@ def select(potential, values, geometry, eps, strengths, exponents, chosen, terms
             continue
         ahead, back = pair(delta, 1.0, eps)
         chosen[count] = f
-        terms[0, count], terms[1, count], terms[2, count] = rates[f], delta, weight
-        terms[3, count], terms[4, count] = ahead, back
+        terms[count, 0], terms[count, 1], terms[count, 2] = rates[f], delta, weight
+        terms[count, 3], terms[count, 4] = ahead, back
         count += 1
         diffusion = eps
         for k in range(strengths.size):
@@ -85,7 +116,8 @@ def corrections(values, geometry, chosen, terms, eps, strengths, exponents, resu
         c, d = here[face], there[face]
         left, right = values[c], values[d]
         result[f] = 0.0
-        rate, delta, weight, ahead, back = terms[0, f], terms[1, f], terms[2, f], terms[3, f], terms[4, f]
+        rate, delta, weight = terms[f, 0], terms[f, 1], terms[f, 2]
+        ahead, back = terms[f, 3], terms[f, 4]
         xi = delta
         if not everywhere or eps > 0.0:
             if not (left > 0.0 and right > 0.0):

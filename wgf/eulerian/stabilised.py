@@ -160,27 +160,55 @@ class Flux:
         self.wrapped[2] = faces.rates[faces.axis_of]
         self.inflow = np.zeros((2, faces.closing.size))
         self.inflow[1] = self.wrapped[2][faces.seen]
-        self.steepest, self.limiter = 0.0, Limiter(self)
+        self.steepest, self.most, self.limiter = 0.0, np.inf, Limiter(self)
         if self.linear:
             self.set(np.zeros(faces.cells) if potential is None else potential)
+
+    def use(self, values):
+        """Make the coefficients fit a density: nearly empty cells do not set the step.
+
+        Where there is next to no density, rates above the greatest one elsewhere are lowered to
+        it; both coefficients of a face by one factor, so that the Gibbs density stays at rest.
+        """
+        faces = self.faces
+        if self.linear:
+            geometry = faces.strides, faces.counts, faces.last, faces.first
+            needed = kernels.fastest_in_use(values, self.rates, *geometry)
+            if needed > self.most or 2 * needed < self.most < np.inf or self.most == np.inf:
+                if self.most < np.inf:
+                    self.set(self.potential)
+                self.most = 1.2 * needed
+                kernels.slow_down(
+                    self.rates, self.most, *geometry, faces.pad, *self._by_axis(), self.wrapped,
+                    self.stay,
+                )  # fmt: skip
+                self._close()
+        return self.limiter.look(values)
+
+    def _by_axis(self):
+        shape = self.faces.strides.size, self.faces.total
+        return self.ahead.reshape(shape), self.back.reshape(shape)
+
+    def _close(self):
+        """Spread the coefficients of the faces that close a period over the cells beside them."""
+        faces = self.faces
+        if faces.last.size:
+            ahead, back = (coefficients[faces.seen] for coefficients in self.wrapped[:2])
+            self.inflow[0] = np.where(faces.from_first, back, ahead)
 
     def set(self, potential):
         """Take the coefficients of another potential."""
         faces, self.potential = self.faces, potential
-        shape = faces.strides.size, faces.total
         kernels.coefficients(
             potential, faces.strides, faces.counts, faces.rates, self.eps, faces.pad,
-            self.ahead.reshape(shape), self.back.reshape(shape), self.stay,
+            *self._by_axis(), self.stay,
         )  # fmt: skip
-        if faces.last.size:
-            kernels.closing_coefficients(
-                potential, faces.last, faces.first, self.wrapped[2], self.eps,
-                self.wrapped[0], self.wrapped[1], self.stay,
-            )  # fmt: skip
-            seen = faces.seen
-            self.inflow[0] = np.where(
-                faces.from_first, self.wrapped[1][seen], self.wrapped[0][seen]
-            )
+        kernels.closing_coefficients(
+            potential, faces.last, faces.first, self.wrapped[2], self.eps, *self.wrapped[:2],
+            self.stay,
+        )  # fmt: skip
+        self.rates, self.most = self.stay.copy(), np.inf
+        self._close()
         self.steepest = kernels.steepest(potential, faces.strides, faces.counts)
 
     @property
@@ -237,21 +265,31 @@ class Limiter:
 
     def __init__(self, flux):
         self.flux, self.speed, self.used = flux, 0.0, False
-        self.chosen = np.empty(0, dtype=np.int64)
+        self.chosen = self._chosen = np.empty(0, dtype=np.int64)
 
     def look(self, values):
         """Choose the faces for a density; return whether there are any."""
-        flux = self.flux
+        flux, faces = self.flux, self.flux.faces
+        # a cell that drift crosses in less than a tenth of its diffusion is resolved
         self.used = flux.steepest > 0.1 * flux.eps
+        if self.used and flux.eps > 0:
+            drift, diffusion, excess = limited_kernels.balance(
+                flux.potential, values, faces.strides, faces.counts, faces.rates, flux.eps
+            )
+            self.used = (
+                excess > limited_kernels.EXCESS and drift > limited_kernels.OUTWEIGHS * diffusion
+            )
         if not self.used:
             return False
-        geometry = flux.faces.geometry
-        chosen, terms = np.empty(geometry[0].size, dtype=np.int64), np.empty((5, geometry[0].size))
+        geometry = faces.geometry
+        if not self._chosen.size:
+            self._chosen = np.empty(geometry[0].size, dtype=np.int64)
+            self._terms, self._speeds = np.empty((geometry[0].size, 5)), np.empty(faces.cells)
         count, self.speed = limited_kernels.select(
             flux.potential, values, geometry, flux.eps, flux.strengths, flux.exponents,
-            chosen, terms, np.empty(values.size),
+            self._chosen, self._terms, self._speeds,
         )  # fmt: skip
-        self.chosen, self.terms = chosen[:count], np.ascontiguousarray(terms[:, :count])
+        self.chosen, self.terms = self._chosen[:count], self._terms[:count]
         self.used = count > 0
         return self.used
 
@@ -357,7 +395,7 @@ class StabilisedIntegrator:
         self.values = values.copy()
         self.mass = float(values.sum())
         self.powers = self.flux.powers(self.values)
-        self.flux.limiter.look(self.values)
+        self.flux.use(self.values)
         self.gain = self.flux.net(self.values, self.powers)
         self.time, self.stages, self.steps, self.rejected = 0.0, 0, 0, 0
         self._candidate = np.empty_like(self.values)
@@ -397,13 +435,13 @@ class StabilisedIntegrator:
             self.stages += half
             flux = self.midway
             flux.set(self.field.potential(new))
-            flux.limiter.look(self.values)
+            flux.use(new)
         self.method.step(flux, self.values, self.powers, dt, stages, new)
         self.stages += stages
         if self.field.moving:
             flux = self.other
             flux.set(self.field.potential(new))
-        flux.limiter.look(new)
+        flux.use(new)
         self._next = flux.powers(new), flux
         self._next = (*self._next, flux.net(new, self._next[0]))
         error = kernels.step_error(self.values, new, self.gain, self._next[2], dt)

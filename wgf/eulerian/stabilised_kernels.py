@@ -18,6 +18,8 @@ from wgf.eulerian.implicit_kernels import LANES, gather, origins, scatter, solve
 from wgf.eulerian.transport_kernels import at, shifted
 
 CELLS_PER_BLOCK = 1024
+# cells of less than this share of the largest density do not set the step
+UNUSED = 1e-10
 REDUCTION = {"reassoc", "nsz", "contract"}
 CONTRACTED = {"nsz", "contract"}
 
@@ -83,6 +85,54 @@ def steepest(potential, strides, counts):
                 if delta < np.inf:
                     largest = max(largest, delta)
     return largest
+
+
+@njit(cache=True)
+def fastest_in_use(values, rates, strides, counts, last, first):
+    """Return the greatest outflow rate of the cells beside a face that is `in_use`."""
+    least, greatest = in_use(values), 0.0
+    for k in range(strides.size):
+        stride, n = strides[k], counts[k]
+        for begin in range(0, values.size, stride * n):
+            for j in range(begin, begin + stride * (n - 1)):
+                if max(values[j], values[j + stride]) > least:
+                    greatest = max(greatest, max(rates[j], rates[j + stride]))
+    for f in range(last.size):
+        if max(values[last[f]], values[first[f]]) > least:
+            greatest = max(greatest, max(rates[last[f]], rates[first[f]]))
+    return greatest
+
+
+@njit(cache=True, forceinline=True)
+def in_use(values):
+    """Return the density above which the rates of a cell must be exact."""
+    return UNUSED * values.max()
+
+
+@njit(cache=True)
+def slow_down(rates, most, strides, counts, last, first, pad, ahead, back, closing, stay):
+    """Scale the coefficients of faces beside cells that empty faster than `most`.
+
+    Both by the same factor, so that the Gibbs density stays at rest. `stay` is summed again.
+    """
+    stay[:] = 0.0
+    for k in range(strides.size):
+        stride, n = strides[k], counts[k]
+        for begin in range(0, rates.size, stride * n):
+            for j in range(begin, begin + stride * (n - 1)):
+                worst = max(rates[j], rates[j + stride])
+                if worst > most:
+                    ahead[k, pad + j] *= most / worst
+                    back[k, pad + j] *= most / worst
+                stay[j] += ahead[k, pad + j]
+                stay[j + stride] += back[k, pad + j]
+    for f in range(last.size):
+        worst = max(rates[last[f]], rates[first[f]])
+        if worst > most:
+            closing[0, f] *= most / worst
+            closing[1, f] *= most / worst
+        stay[last[f]] += closing[0, f]
+        stay[first[f]] += closing[1, f]
 
 
 @njit(cache=True)
@@ -481,4 +531,5 @@ def limit(low, excess_flux, strides, counts, result):
                         gains[here + j] -= flux
                         losses[there + j] -= flux
     for j in range(low.size):
-        result[j] = (low[j] - losses[j]) + gains[j]
+        # of numbers without full precision, next to 0, the shares are not exact
+        result[j] = max(low[j] - losses[j], 0.0) + gains[j]
