@@ -17,7 +17,8 @@ MOST_STAGES = 59
 # largest share of a cell that drift may cross in a step where it outweighs diffusion
 COURANT = 0.5
 SAFETY, SHRINK, GROWTH = 0.85, 0.2, 4.0
-NOTHING = np.empty(0)
+# share of the largest density below which there is none: far below what a sum can see
+NOTHING = 1e-200
 
 
 @functools.cache
@@ -326,7 +327,7 @@ class Legendre:
         self.faces, self.shared = faces, shared
         self.p, self.p_old = faces.room(), faces.room()
         self.w, self.w_old = faces.room(powered), faces.room(powered)
-        self.net = np.empty(faces.cells)
+        self.net, self._moved = np.empty(faces.cells), np.empty((faces.strides.size, faces.cells))
 
     def step(self, flux, values, powers, dt, stages, result):
         """Fill `result` with the density after a step; it is not negative."""
@@ -339,18 +340,18 @@ class Legendre:
         else:
             kernels.legendre(problem, *arrays, self.shared)
             kernels.net_gain(problem, flux.closings, self.p, self.w, self.net)
-        if kernels.end_of_step(values, self.net, dt, result) < 0:
+        nothing = NOTHING * values.max()
+        if kernels.end_of_step(values, self.net, dt, nothing, result) < 0:
             self._limit(flux, values, powers, dt, added, result)
 
     def _limit(self, flux, values, powers, dt, added, result):
-        """Blend with a positive step where the density fell below 0."""
+        """Take back outflow where the density fell below 0, or blend with a positive step."""
         faces, problem, closings = self.faces, flux.problem, flux.closings
         shape = faces.strides.size, faces.cells
-        moved, up, down = np.empty(shape), np.empty(shape), np.empty(shape)
-        kernels.fluxes(problem, closings, self.p, self.w, dt, moved)
-        if added is not None:
-            chosen = flux.limiter.chosen
-            moved[faces.geometry[5][chosen], faces.geometry[0][chosen]] += dt * added
+        moved = self._fluxes(flux, dt, added)
+        if kernels.lift(result, moved, faces.strides, faces.counts):
+            return
+        moved, up, down = self._fluxes(flux, dt, added), np.empty(shape), np.empty(shape)
         kernels.implicit_rates(problem, closings, values, powers, dt, up, down)
         low, new, flow = values, np.empty(faces.cells), np.empty(faces.cells)
         for k, (stride, n) in enumerate(zip(faces.strides, faces.counts)):
@@ -361,6 +362,15 @@ class Legendre:
             moved[k] -= flow
             low, new = new, np.empty(faces.cells)
         kernels.limit(low, moved, faces.strides, faces.counts, result)
+
+    def _fluxes(self, flux, dt, added):
+        """Return what crossed the faces in the last step."""
+        faces, result = self.faces, self._moved
+        kernels.fluxes(flux.problem, flux.closings, self.p, self.w, dt, result)
+        if added is not None:
+            chosen = flux.limiter.chosen
+            result[faces.geometry[5][chosen], faces.geometry[0][chosen]] += dt * added
+        return result
 
 
 class StabilisedIntegrator:
@@ -392,7 +402,7 @@ class StabilisedIntegrator:
         if field.moving:
             self.midway, self.other = (make(field.potential(values)) for _ in range(2))
         self.method = Legendre(faces, self.flux.strengths.size > 0)
-        self.values = values.copy()
+        self.values = np.where(values > NOTHING * values.max(), values, 0.0)
         self.mass = float(values.sum())
         self.powers = self.flux.powers(self.values)
         self.flux.use(self.values)

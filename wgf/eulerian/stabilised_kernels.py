@@ -391,13 +391,14 @@ def net_gain(problem, faces, p, w, net):
 
 
 @njit(cache=True, fastmath=REDUCTION)
-def end_of_step(start, net, dt, result):
-    """Fill ``result = start + dt net``; return the sum of the parts below 0."""
+def end_of_step(start, net, dt, nothing, result):
+    """Fill ``result = start + dt net``, 0 below `nothing`; return the sum of the parts below 0."""
     below = 0.0
     for j in range(start.size):
         new = start[j] + dt * net[j]
-        result[j] = new
-        below += min(new, 0.0)
+        # numbers without full precision would make arithmetic slow
+        result[j] = new if abs(new) > nothing else 0.0
+        below += min(result[j], 0.0)
     return below
 
 
@@ -433,6 +434,60 @@ def fluxes(problem, faces, p, w, dt, result):
         if powered:
             flux += wrap_opened[f] * (w[pad + c] - w[pad + d])
         result[axis_of[f], c] = dt * flux
+
+
+@njit(cache=True)
+def lift(values, fluxes, strides, counts):
+    """Lift negative cells to 0 by less outflow in the step; return whether that was possible.
+
+    ``fluxes[k]`` crossed the face ahead of every cell. What a cell gave too much is taken back
+    from those that received it, in proportion; they may be next.
+    """
+    size, moving = values.size, strides.size
+    queue, waits = np.empty(size, dtype=np.int64), np.zeros(size, dtype=np.bool_)
+    head = count = 0
+    for j in range(size):
+        if values[j] < 0.0:
+            queue[count] = j
+            waits[j] = True
+            count += 1
+    left = 50 * count + 1000
+    while count > 0:
+        left -= 1
+        if left == 0:
+            return False
+        c = queue[head]
+        head = head + 1 if head + 1 < size else 0
+        count -= 1
+        waits[c] = False
+        missing = -values[c]
+        if not missing > 0.0:
+            continue
+        given = 0.0
+        for k in range(moving):
+            i = c // strides[k] % counts[k]
+            before = c - strides[k] if i > 0 else c + (counts[k] - 1) * strides[k]
+            given += max(fluxes[k, c], 0.0) + max(-fluxes[k, before], 0.0)
+        if not given >= missing:
+            return False
+        share = missing / given
+        values[c] = 0.0
+        for k in range(moving):
+            i = c // strides[k] % counts[k]
+            before = c - strides[k] if i > 0 else c + (counts[k] - 1) * strides[k]
+            after = c + strides[k] if i < counts[k] - 1 else c - (counts[k] - 1) * strides[k]
+            for side in range(2):
+                face, other = (c, after) if side else (before, before)
+                back = share * fluxes[k, face]
+                if (back > 0.0) == (side == 1) and back != 0.0:
+                    fluxes[k, face] -= back
+                    values[other] -= abs(back)
+                    if values[other] < 0.0 and not waits[other]:
+                        place = head + count
+                        queue[place if place < size else place - size] = other
+                        waits[other] = True
+                        count += 1
+    return True
 
 
 @njit(cache=True)
