@@ -394,7 +394,7 @@ class StabilisedIntegrator:
         Counts since the start.
     """
 
-    def __init__(self, faces, field, values, tolerance=1e-4):
+    def __init__(self, faces, field, values, tolerance=3e-5):
         self.faces, self.field, self.tolerance = faces, field, tolerance
         make = functools.partial(Flux, faces, field.eps, field.strengths, field.exponents)
         self.flux = make(field.potential(values))
@@ -506,7 +506,7 @@ class MeshField:
         return result
 
 
-def integrator(flow, start, tolerance=1e-4):
+def integrator(flow, start, tolerance=3e-5):
     """Return a `StabilisedIntegrator` of a gradient flow from a density."""
     mesh = start.mesh
     rates = np.array(flow.mobilities(mesh.names)) / mesh.spacing**2
