@@ -22,7 +22,7 @@ SLIGHT = 1e-7
 # the limited flux pays where the other one spreads by this much more than eps ...
 EXCESS = 2e-3
 # ... and drift dissipates so many times more than diffusion
-OUTWEIGHS = 4.0
+OUTWEIGHS = 30.0
 
 
 @njit(cache=True)
