@@ -5,7 +5,8 @@ import numpy as np
 from wgf.eulerian import rosenbrock_kernels as kernels
 from wgf.eulerian import stabilised_kernels
 from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.stabilised import MeshField
+from wgf.eulerian.field import MeshField
+from wgf.eulerian.stabilised import usual_tolerance
 
 SAFETY, SHRINK, GROWTH = 0.9, 0.2, 6.0
 
@@ -21,13 +22,15 @@ class LineIntegrator:
     rate : float
         Mobility over the square of the spacing.
     periodic : bool
-    tolerance : float
-        Largest error of a step in the mass that it misplaces, over the mass.
+    tolerance : float, optional
+        Largest error of a step in the mass that it misplaces, over the mass; see
+        `wgf.eulerian.stabilised.usual_tolerance`.
     """
 
-    def __init__(self, field, values, rate, periodic, tolerance=1e-6):
+    def __init__(self, field, values, rate, periodic, tolerance=None):
         n = values.size
-        self.periodic, self.tolerance = bool(periodic), tolerance
+        self.periodic = bool(periodic)
+        self.tolerance = usual_tolerance([n]) if tolerance is None else tolerance
         self.strengths = np.array(field.strengths, dtype=float)
         self.exponents = np.array(field.exponents, dtype=float)
         potential = field.potential(values)
@@ -91,7 +94,7 @@ class LineIntegrator:
         return self.values
 
 
-def line_integrator(flow, start, tolerance=1e-6):
+def line_integrator(flow, start, tolerance=None):
     """Return a `LineIntegrator` of a gradient flow from a density on one axis."""
     mesh = start.mesh
     field = MeshField(DiscreteFunctional(flow.functional, mesh))

@@ -11,7 +11,6 @@ import numpy as np
 
 from wgf.eulerian import limited_kernels
 from wgf.eulerian import stabilised_kernels as kernels
-from wgf.eulerian.discrete import DiscreteFunctional
 
 MOST_STAGES = 59
 # largest share of a cell that drift may cross in a step where it outweighs diffusion
@@ -50,6 +49,14 @@ def stages_for(stiffness):
     """Return the least odd number of stages, at least 3, that bears ``dt lambda``."""
     wanted = int(np.ceil((np.sqrt(9 + 8 * stiffness) - 1) / 2))
     return max(3, wanted + 1 - wanted % 2)
+
+
+def usual_tolerance(counts):
+    """Return the tolerance that leaves the error in time below that of a smooth flow in space.
+
+    ``1 / n^2`` with the largest number of cells along a moving axis, between 1e-7 and 1e-3.
+    """
+    return float(np.clip(1.0 / max(counts, default=1) ** 2.0, 1e-7, 1e-3))
 
 
 class Faces:
@@ -383,8 +390,9 @@ class StabilisedIntegrator:
         Gives ``eps``, ``strengths``, ``exponents``, ``moving`` (whether the potential depends on
         the density) and ``potential(values)``, which is None where there is none.
     values : array of shape ``(cells,)``
-    tolerance : float
-        Largest error of a step in the mass that it misplaces, over the mass.
+    tolerance : float, optional
+        Largest error of a step in the mass that it misplaces, over the mass; see
+        `usual_tolerance`.
 
     Attributes
     ----------
@@ -394,8 +402,9 @@ class StabilisedIntegrator:
         Counts since the start.
     """
 
-    def __init__(self, faces, field, values, tolerance=3e-5):
-        self.faces, self.field, self.tolerance = faces, field, tolerance
+    def __init__(self, faces, field, values, tolerance=None):
+        self.faces, self.field = faces, field
+        self.tolerance = usual_tolerance(faces.counts) if tolerance is None else tolerance
         make = functools.partial(Flux, faces, field.eps, field.strengths, field.exponents)
         self.flux = make(field.potential(values))
         self.other = self.midway = self.flux
@@ -468,48 +477,3 @@ class StabilisedIntegrator:
         while self.time < until * (1 - 1e-14):
             self.advance(until - self.time)
         return self.values
-
-
-class MeshField:
-    """What a functional on a mesh does to a density, as the integrators ask for it.
-
-    Parameters
-    ----------
-    discrete : DiscreteFunctional
-
-    Attributes
-    ----------
-    eps : float
-        Strength of the entropy.
-    strengths, exponents : list of float
-        Of the power entropies.
-    moving : bool
-        Whether the potential depends on the density.
-    """
-
-    def __init__(self, discrete):
-        self.discrete = discrete
-        self.eps = float(discrete.diffusion)
-        self.strengths = [term.strength for term in discrete.powers]
-        self.exponents = [term.exponent for term in discrete.powers]
-        self.moving = bool(discrete.operators or discrete.pairs)
-        self.still = not (self.moving or discrete.given or discrete.axis_terms)
-
-    def potential(self, values):
-        """Return the first variation without entropies at all cells, None where there is none."""
-        if self.still:
-            return None
-        result = np.empty(values.size)
-        self.discrete.first_variation(self.discrete.outputs(values), result)
-        for term in self.discrete.pairs:
-            result += self.discrete.around(term, values)
-        return result
-
-
-def integrator(flow, start, tolerance=3e-5):
-    """Return a `StabilisedIntegrator` of a gradient flow from a density."""
-    mesh = start.mesh
-    rates = np.array(flow.mobilities(mesh.names)) / mesh.spacing**2
-    field = MeshField(DiscreteFunctional(flow.functional, mesh))
-    faces = Faces(mesh.shape, mesh.periodic, rates)
-    return StabilisedIntegrator(faces, field, start.values.ravel(), tolerance)
