@@ -33,6 +33,8 @@ UNIFORM = 12**-0.5
 LARGEST_PRODUCT = 1e11
 TINY_PIVOT = 1e-13
 MOST_REJECTED = 200
+# e-folds in which a mode of the size of round-off would have shown
+PATIENCE = 45.0
 # most numbers of a Jacobian, 1 GiB, and most rows of a dense factorisation
 MOST_ENTRIES, MOST_ROWS = 1 << 27, 1 << 12
 # a matrix product is worth its overhead for blocks of more rows
@@ -106,20 +108,25 @@ class Linearised:
         joint = self._total(self.coupling, along * self.weights[:, None])
         return self.share.sum(self.weights * own) + float(joint @ joint)
 
-    def factor(self, step):
-        """Prepare `solve` for a step and return whether it resolves all growing modes."""
+    def factor(self, step, tolerated=0):
+        """Prepare to solve for a step and return whether it resolves all growing modes.
+
+        So many may be `tolerated`; `unresolved` says how many there are, None if no step of that
+        length can be solved for.
+        """
+        self.unresolved = None
         scaled = GAMMA * step * self.blocks
         diagonal = np.arange(len(scaled))
         scaled[diagonal, diagonal] += 1.0 - MARGIN
         inverse, pivots = swept(scaled)
         if self._broken(pivots):
             return False
-        growing = self.share.sum(np.sum(pivots < 0, axis=0).astype(float))
+        growing = int(self.share.sum(np.sum(pivots < 0, axis=0).astype(float)))
+        unresolved = 0
         if growing:
-            # by Haynsworth's formula the coupling must turn round every growing mode of a block
+            # by Haynsworth's formula: the coupling turns round some growing modes of the blocks
             turned = np.linalg.eigvalsh(self._inner(inverse, step)[1])
-            if np.sum(turned < 0) != growing:
-                return False
+            unresolved = growing - int(np.sum(turned < 0))
         scaled[diagonal, diagonal] += MARGIN
         self.inverse, pivots = swept(scaled)
         if self._broken(pivots):
@@ -130,7 +137,8 @@ class Linearised:
             self.inner = cho_factor(inner) if self.definite else np.linalg.inv(inner)
         except LinAlgError:
             return False
-        return True
+        self.unresolved = unresolved
+        return unresolved <= tolerated
 
     def _broken(self, pivots):
         return self.share.largest(float(not np.isfinite(pivots).all())) > 0
@@ -473,6 +481,9 @@ class _Stepper(ParticleStepper):
         super().__init__(method, flow, start)
         self.share = self.empirical.share
         self.ruler = Ruler(self.empirical, self.points)
+        # number of growing modes that need not be resolved, e-folds for which none showed, and the
+        # shortest step that did not resolve them
+        self.tolerated, self.waited, self.failed = 0, 0.0, np.inf
         rate = self._linearise()
         self.step = 1.0 / rate if rate > 0 else np.inf
 
@@ -530,15 +541,22 @@ class _Stepper(ParticleStepper):
             dt = min(limit, self.step, longest)
             if self.time + dt == self.time:
                 break
-            if not self.jacobian.factor(dt):
-                self.step = 0.5 * dt
-                continue
+            if not self.jacobian.factor(dt, self.tolerated):
+                unresolved = self.jacobian.unresolved
+                if unresolved is None or self.waited < PATIENCE:
+                    self.failed, self.step = dt, 0.5 * dt
+                    continue
+                self.tolerated, self.waited = unresolved, 0.0
             points, factor, event = self._attempt(dt)
             if points is None:
                 self.step = factor * dt
+                self.tolerated, self.waited = 0, 0.0
                 # the step after the event may be as long as that before
                 cut = dt if event else cut
                 continue
+            # a mode that grows unseen for so many e-folds is not there: its symmetry is exact
+            unseen = factor >= GROWTH and dt <= self.failed
+            self.waited = self.waited + dt / self.failed if unseen else 0.0
             # a step cut short by an output time says nothing about the next one
             if dt == self.step or factor < 1.0:
                 self.step = max(cut, dt * min(factor, GROWTH if rejected == 0 or cut else 1.0))
@@ -609,11 +627,15 @@ class _Stepper(ParticleStepper):
 
     def restart(self):
         """Return everything but the particles that a bit-identical continuation needs."""
-        return {**super().restart(), "centre": self.ruler.centre, "reach": self.ruler.reach}
+        kept = {name: getattr(self, name) for name in ("tolerated", "waited", "failed")}
+        scales = {"centre": self.ruler.centre, "reach": self.ruler.reach}
+        return {**super().restart(), **kept, **scales}
 
     def restore(self, saved):
         """Continue from what `restart` returned, the particles being the start."""
         super().restore(saved)
+        self.tolerated = int(saved["tolerated"])
+        self.waited, self.failed = float(saved["waited"]), float(saved["failed"])
         self.ruler.centre = np.array(saved["centre"])
         self.ruler.reach = np.array(saved["reach"])
         self.jacobian = None
