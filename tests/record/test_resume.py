@@ -171,6 +171,20 @@ def test_another_domain_is_refused(tmp_path):
     check(tmp_path / "run", wgf.Ridge(0.1), wgf.Ridge(0.1), begin, other, "another domain")
 
 
+@pytest.mark.parametrize("kind", ["density", "particles"])
+def test_a_run_that_was_complete_is_done_again(tmp_path, kind):
+    """Also one that was killed between its last snapshot and the closing line."""
+    path, begin = tmp_path / "run", start(kind)
+    solve(wgf.Ridge(0.1), begin, path)
+    for killed in (False, True):
+        manifest = path / "manifest.jsonl"
+        if killed:
+            manifest.write_text("".join(manifest.read_text().splitlines(True)[:-1]))
+        again = solve(wgf.Ridge(0.1), begin, path)
+        assert again.status == wgf.open_run(path).status == "done"
+        assert np.array_equal(again.times, [0, 0.1, 0.2])
+
+
 def test_options_are_compared_to_the_last_digit(tmp_path):
     """A text of a method that rounds its options does not tell two of them apart."""
     one, two = wgf.FiniteVolume(courant=0.5), wgf.FiniteVolume(courant=0.5 + 1e-12)

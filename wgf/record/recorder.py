@@ -201,7 +201,11 @@ class Recorder:
         if kind is not None:
             if self.writer is not None:
                 self.writer.close("failed")
-        elif self.path is not None:
+            return False
+        if self.solution.status == "running":
+            # a run that was complete when it was resumed takes no step
+            self.solution.status = "done"
+        if self.path is not None:
             entries = self.world.on_first(self._close, everywhere=not self.world.everywhere)
             if not self.world.everywhere:
                 self.solution.snapshots = snapshots(self.path, entries)
