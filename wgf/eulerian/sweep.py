@@ -11,7 +11,7 @@ from wgf.eulerian import implicit_kernels
 from wgf.eulerian.discrete import DiscreteFunctional
 from wgf.eulerian.discrete_gradient import residual_slope, step_residual
 from wgf.eulerian.krylov import gmres, norm
-from wgf.eulerian.lines import solver_of
+from wgf.eulerian.lines import Lines
 from wgf.eulerian.variation import Variation
 
 NEWTON_LIMIT = 25
@@ -85,7 +85,7 @@ class Sweep:
         self.rate = rate
         self.sizes = [operator.features.size for operator in discrete.operators]
         self.sizes += [discrete.mesh.cells] if discrete.pairs else []
-        self._solver = solver_of(discrete, self.lines)
+        self._solver = Lines(self.lines, discrete.diffusion, discrete.energies)
         self.lost = 0.0
 
     def _split(self, unknown):
@@ -180,8 +180,8 @@ class Sweep:
         """Return ``(density, residual, potential)``; the lines stay linearised there."""
         potential = self._potential(unknown)
         turned = self.slab.turn(self.axis, potential)
-        result, failed = self._solver.solve(self._old_lines, turned, self._step)
-        if self.slab.largest(float(failed)):
+        result = self._solver.solve(self._old_lines, turned, self._step)
+        if self.slab.largest(float(result is None)):
             return None
         density = self.slab.turn_back(self.axis, result)
         return density, unknown - self._measured(density), potential
