@@ -150,7 +150,8 @@ def power_energy(rho, strength, exponent, slope, curve):
         for i in range(rho.shape[1]):
             for k in range(LANES):
                 value = rho[panel, i, k]
-                slope[panel, i, k] = strength * exponent / (exponent - 1.0) * value ** (exponent - 1.0)
+                power = value ** (exponent - 1.0)
+                slope[panel, i, k] = strength * exponent / (exponent - 1.0) * power
                 curve[panel, i, k] = value ** (exponent - 2.0)
 
 
@@ -237,11 +238,9 @@ def newton_step(
 
 
 @njit(cache=True)
-def clear_empty(start, rho, a, b, moved):
-    """Set lanes without mass to 0."""
-    for k in range(LANES):
-        if start[:, k].max() == 0.0:
-            rho[:, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
+def copy(source, target):
+    """Copy a panel."""
+    target[:] = source
 
 
 @njit(cache=True)
@@ -270,59 +269,61 @@ def scatter(panel, origin, after, values):
             values[origin[k] + i * after] = panel[i, k]
 
 
+@njit(cache=True, error_model="numpy")
+def implicit_panel(start, xi, eps, stage, energy, step, periodic, work, lines, progress):
+    """Do a stage of `implicit_lines` in a panel, whose density is ``work[0]``."""
+    a, b, moved = lines
+    if stage == 1:
+        newton_step(start, xi, eps, energy, step, periodic, work, a, b, moved, *progress)
+    if stage == 2:
+        coefficients(work[0], xi, eps, energy, step, periodic, False, a, b, moved, work[3])
+        work[1] = start
+        solve_panel(a, b, work[1], periodic, work[4], work[5], work[6], work[0])
+    if stage == 3 or energy[0] == 0.0:
+        # the moved density belongs to the solution
+        coefficients(work[0], xi, eps, energy, step, periodic, True, a, b, moved, work[3])
+    if stage == 3:
+        for k in range(LANES):
+            if start[:, k].max() == 0.0:
+                work[0, :, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
+
+
 @njit(cache=True, parallel=True)
 def implicit_lines(
-    start, potential, before, n, after, periodic, step, eps, stage, factor, floor, tables, newton,
-    result, a, b, moved,
+    start, potential, before, n, after, periodic, step, eps, stage, factor, floor, rho, slope,
+    curve, largest, previous, done, failed, result, a, b, moved,
 ):  # fmt: skip
     """Do a stage of the implicit step along one axis; `step` is dt times mobility over h^2.
 
     - 0 makes a first guess of at least `floor` times the largest cell of its line,
     - 1 is one step of Newton's method,
-    - 2 fills the density `result` by the fluxes found, which conserves the mass to round-off,
-    - 3 linearises the lines there.
+    - 2 solves the lines with the fluxes found, which conserves the mass to round-off,
+    - 3 linearises them there and fills the density `result`.
 
     Without an energy of the density the lines are linear: stage 2 alone does everything.
 
-    Arrays hold panel after panel, ``a[panel, i, lane]``. `tables` are the density, and ``U'`` and
-    ``U'' / factor`` there; `newton` are the largest cell, the last change, and whether the line is
-    done and has failed. The linearised lines are the coefficients `a` and `b`, and the moved
-    density of the face ahead of each cell.
+    Arrays hold panel after panel, ``a[panel, i, lane]``: the density and ``U'`` and
+    ``U'' / factor`` there; the largest cell, the last change, and whether the line is done and has
+    failed; the coefficients of the linearised lines and the moved density of the face ahead of
+    each cell.
     """
-    rho, slope, curve = tables
-    largest, previous, done, failed = newton
     for panel in prange(a.shape[0]):
         work, begin, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
         origin = origins(panel, before, n, after)
         gather(start, origin, after, begin)
-        if stage == 0:
-            begin_newton(begin, floor, rho[panel], largest[panel], done[panel])
-            continue
         gather(potential, origin, after, xi)
         # no table is read without an energy
         slot = np.int64(panel) if factor > 0.0 else 0
-        energy, lines = (factor, slope[slot], curve[slot]), (a[panel], b[panel], moved[panel])
-        if factor > 0.0:
-            work[0] = rho[panel]
+        copy(rho[slot] if factor > 0.0 else begin, work[0])
+        lines, energy = (a[panel], b[panel], moved[panel]), (factor, slope[slot], curve[slot])
+        progress = largest[slot], previous[slot], done[slot], failed[slot]
+        if stage == 0:
+            begin_newton(begin, floor, work[0], largest[slot], done[slot])
         else:
-            work[0] = begin
-        if stage == 1:
-            newton_step(
-                begin, xi, eps, energy, step, periodic, work, *lines,
-                largest[panel], previous[panel], done[panel], failed[panel],
-            )  # fmt: skip
-        if stage == 2:
-            coefficients(work[0], xi, eps, energy, step, periodic, False, *lines, work[3])
-            work[1] = begin
-            solve_panel(a[panel], b[panel], work[1], periodic, work[4], work[5], work[6], work[0])
-        if stage == 3 or factor == 0.0:
-            # the moved density belongs to the solution
-            coefficients(work[0], xi, eps, energy, step, periodic, True, *lines, work[3])
-        if stage == 3:
-            clear_empty(begin, work[0], *lines)
+            implicit_panel(begin, xi, eps, stage, energy, step, periodic, work, lines, progress)
         if factor > 0.0:
-            rho[panel] = work[0]
-        if stage > 1:
+            copy(work[0], rho[slot])
+        if stage == 3 or factor == 0.0:
             scatter(work[0], origin, after, result)
 
 

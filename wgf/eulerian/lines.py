@@ -48,7 +48,7 @@ class Lines:
         def do(stage, factor=self.factor):
             kernels.implicit_lines(
                 old, potential, *self.shape, step, self.eps, stage, factor, self.floor,
-                self.tables, self.newton, result, *self.linear,
+                *self.tables, *self.newton, result, *self.linear,
             )  # fmt: skip
 
         if not self.energies:
