@@ -343,38 +343,3 @@ def linearised_lines(change, before, n, after, periodic, step, a, b, moved, resu
                 work[0, i, k] = flux[i, k] - flux[i - 1, k]
         solve_panel(a[panel], b[panel], work[0], periodic, work[1], work[2], work[3], work[4])
         scatter(work[4], origin, after, result)
-
-
-@njit(cache=True, parallel=True)
-def tabulated_lines(
-    start, potential, before, n, after, periodic, step, eps, stage, floor, rho, slope, curve, largest,
-    previous, done, a, b, moved, failed,
-):  # fmt: skip
-    """Do one stage of what `implicit_lines` does, ``U'`` and ``U''`` at `rho` being given.
-
-    Stage 0 fills a first guess of at least `floor` times the largest cell of a line, 1 is one step of Newton's method, 2 solves the lines with the
-    fluxes found, 3 linearises them. `rho` and the tables hold panel after panel.
-    """
-    for panel in prange(failed.shape[0]):
-        work, begin, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
-        origin = origins(panel, before, n, after)
-        gather(start, origin, after, begin)
-        gather(potential, origin, after, xi)
-        energy = 1.0, slope[panel], curve[panel]
-        lines = a[panel], b[panel], moved[panel]
-        work[0] = rho[panel]
-        if stage == 0:
-            begin_newton(begin, floor, work[0], largest[panel], done[panel])
-        elif stage == 1:
-            newton_step(
-                begin, xi, eps, energy, step, periodic, work, *lines,
-                largest[panel], previous[panel], done[panel], failed[panel],
-            )  # fmt: skip
-        elif stage == 2:
-            coefficients(work[0], xi, eps, energy, step, periodic, False, *lines, work[3])
-            work[1] = begin
-            solve_panel(a[panel], b[panel], work[1], periodic, work[4], work[5], work[6], work[0])
-        else:
-            coefficients(work[0], xi, eps, energy, step, periodic, True, *lines, work[3])
-            clear_empty(begin, work[0], *lines)
-        rho[panel] = work[0]
