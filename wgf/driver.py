@@ -357,5 +357,5 @@ def warn_of_walls(solution: Solution) -> None:
                 f"box: {share.max():.2g} of the mass reached the walls of {name}{told}, enlarge "
                 "the axis",
                 checks.BoxWarning,
-                stacklevel=5,
+                stacklevel=3,
             )

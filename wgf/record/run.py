@@ -9,7 +9,7 @@ from wgf import checks
 from wgf.record import directory, layout
 from wgf.record.solution import Lazy, Record
 
-# a run of so many bytes is checked as a whole when it is opened, which takes a few milliseconds:
+# a run of at most that many bytes is read as a whole when it is opened, which takes a few milliseconds:
 # damage shows early; of a larger run every snapshot is checked when it is read
 SMALL_RUN = 1 << 22
 
@@ -38,11 +38,10 @@ class Run(Record):
         if not entries:
             raise checks.InputError(f"{path}: the run has no snapshot yet, wait or run again")
         small = sum(entry["bytes"] for entry in entries) <= SMALL_RUN
-        for entry in entries:
-            trouble = directory.check(path, entry)[0] if small else directory.glance(path, entry)
-            _refuse(path, entry, trouble)
+        for entry in () if small else entries:
+            _refuse(path, entry, directory.glance(path, entry))
         super().__init__()
-        vars(self).update(vars(read_record(path, entries, closing)))
+        vars(self).update(vars(read_record(path, entries, None if small else closing)))
         self.path, self.entries = path, entries
         self.status = closing["status"] if closing else "running"
         self.contents = Lazy(entries, self.checked)

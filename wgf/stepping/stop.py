@@ -127,7 +127,7 @@ class Stationary(Condition):
             f"until: the state rests with a gap of {self.best:.2g} of |F| where {self.gap:.2g} is "
             "asked, refine the mesh or ask for less",
             checks.StationaryWarning,
-            stacklevel=6,
+            stacklevel=4,
         )
         self.status = "stopped"
         return True
