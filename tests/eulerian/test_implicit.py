@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import densities, functionals, meshes
 
 import wgf
-from wgf.eulerian.discrete_gradient import residual_slope, step_residual
+from wgf.eulerian.sweep import residual_slope, step_residual
 from wgf.eulerian.implicit_kernels import LANES, solve_panel
 
 KERNELS = (

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from wgf import checks
 from wgf.eulerian import kernels
 from wgf.eulerian.energies import OwnEnergy, PowerEnergy
 from wgf.eulerian.features import FeatureOperator
@@ -22,6 +24,8 @@ from wgf.functional.functional import Functional
 from wgf.measures.base import BLOCK_ROWS
 from wgf.measures.density import Density
 from wgf.measures.mesh import Mesh
+
+Outputs = list[np.ndarray]
 
 
 class DiscreteFunctional:
@@ -43,8 +47,10 @@ class DiscreteFunctional:
         Strength of the entropies, whose first variation belongs to the flux.
     energies : list of PowerEnergy and OwnEnergy
         The other energies of the density.
-    pairs, general : list of Term
-        Interactions, and terms of any other form.
+    pairs : list of Term
+        Interactions.
+    general : list of (name, Term)
+        Terms of any other form.
     masses, ends : arrays of shape ``(rows,)`` and ``(2, rows)``
         Sums of the own rows and the densities at both ends of them when `parts` was last asked for.
     """
@@ -90,7 +96,7 @@ class DiscreteFunctional:
                 self.pairs.append(term)
                 value = functools.partial(self._interaction, term)
             case _:
-                self.general.append(term)
+                self.general.append((name, term))
                 value = functools.partial(self._general, term)
         self._values[name] = value
 
@@ -137,13 +143,11 @@ class DiscreteFunctional:
     def _centers(self):
         return self.mesh.points()
 
-    def outputs(self, values: np.ndarray) -> list[np.ndarray]:
+    def outputs(self, values: np.ndarray) -> Outputs:
         """Return the model output of every risk for the flat cell averages `values`."""
         return [operator.output(values) for operator in self.operators]
 
-    def parts(
-        self, values: np.ndarray, outputs: list[np.ndarray]
-    ) -> tuple[float, dict[str, float]]:
+    def parts(self, values: np.ndarray, outputs: Outputs) -> tuple[float, dict[str, float]]:
         """Return ``(mass, {name: value})`` of the flat cell averages `values`."""
         slab = self.slab
         kernels.axis_integrals(values, self.profiles, self.shape, self._sums, self.ends, slab.first)
@@ -178,7 +182,7 @@ class DiscreteFunctional:
         return self.slab.sum(values * (variation - lowest)) * self.mesh.cell_volume
 
     def stiffness(self, values: np.ndarray, rate: float) -> float:
-        """Return the largest decay rate of a cell by the energies, `rate` being that of the axes."""
+        """Return the largest decay rate of a cell by the energies, `rate` that of the axes."""
         return sum(energy.stiffness(values, rate, self.slab) for energy in self.energies)
 
     def add_nonlinear(self, values: np.ndarray, result: np.ndarray) -> None:
@@ -192,9 +196,15 @@ class DiscreteFunctional:
             result += self.around(term, values)
         if self.general:
             density = self._density(values)
-            for term in self.general:
+            for name, term in self.general:
                 found = term.variation_at(density, self._centers, self.mesh.names)
-                result += self.slab.part(np.asarray(found, dtype=float))
+                found = checks.returned(f"{name} variation", found)
+                if found.shape != (self.mesh.cells,):
+                    raise checks.InputError(
+                        f"{name} variation: shape {found.shape} for {self.mesh.cells} points, "
+                        "return one value per point"
+                    )
+                result += self.slab.part(found)
 
     @property
     def factors(self) -> bool:
@@ -202,9 +212,7 @@ class DiscreteFunctional:
         stored = self.energies or self.pairs or self.general or self.diffusion
         return not stored and self.given is None and len(self.operators) < 2
 
-    def variation(
-        self, values: np.ndarray, outputs: list[np.ndarray], room: np.ndarray | None = None
-    ) -> Variation:
+    def variation(self, values: np.ndarray, outputs: Outputs, room: Any = None) -> Variation:
         """Return the first variation (that of the entropy left out) as a `Variation`.
 
         It is stored in the array `room`, or left in factors without one.
@@ -217,11 +225,11 @@ class DiscreteFunctional:
         self.add_nonlinear(values, room)
         return Variation.stored(room, self.shape)
 
-    def first_variation(self, outputs: list[np.ndarray], result: np.ndarray) -> None:
+    def first_variation(self, outputs: Outputs, result: np.ndarray) -> None:
         """Fill `result` (flat) with ``F'(mu)`` of risks and potentials at the cell centres."""
         self.variation_of([risk.residual(s) for risk, s in zip(self.risks, outputs)], result)
 
-    def variation_of(self, residuals: list[np.ndarray], result: np.ndarray) -> None:
+    def variation_of(self, residuals: Outputs, result: np.ndarray) -> None:
         """Fill `result` with the first variation, the residual of every risk being given."""
         for k, variation in enumerate(self._variations(residuals)):
             if k == 0:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from wgf import checks
 from wgf.eulerian import kernels
-from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.explicit import FiniteVolume
+from wgf.eulerian.explicit import FiniteVolume, Upwind
 from wgf.eulerian.growth_equation import GrowthEquation
-from wgf.eulerian.slab import Slab, SlabStepper
+from wgf.eulerian.slab import Slab
+from wgf.eulerian.state import DescentStepper
 from wgf.eulerian.sweep import Sweeps
-from wgf.eulerian.upwind import ROUND_OFF, Upwind
 from wgf.eulerian.variation import Variation
-from wgf.eulerian.walls import Walls
 from wgf.flows import FisherRao
 from wgf.functional import forms
 from wgf.measures.density import Density
@@ -104,11 +102,10 @@ class Splitting(Energy):
 class ExplicitTransport:
     """Transport within a step by upwind fluxes, judged by `Splitting`."""
 
-    def __init__(self, stepper: GrowthStepper, mobilities: list[float], order: int):
-        self.discrete, self.control, self.finite = (
-            stepper.discrete, stepper.control, stepper.finite,
-        )  # fmt: skip
-        self.upwind = Upwind(stepper.discrete, mobilities, order, stores=True)
+    def __init__(self, stepper: GrowthStepper):
+        order = stepper.method.transport.order
+        self.upwind = Upwind(stepper.discrete, stepper.mobilities, order, stores=True)
+        self.discrete, self.control, self.judged = stepper.discrete, stepper.control, stepper.judged
 
     def rate(self, values, potential, outputs) -> tuple[float, float]:
         """Return the dissipation and the largest outflow rate of a state."""
@@ -118,7 +115,7 @@ class ExplicitTransport:
         """Return the density and the outputs after a time `dt`, None if that is too long."""
         before = sum(self.discrete.parts(values, outputs)[1].values())
         variation = Variation.stored(potential, self.discrete.shape)
-        trial = self.upwind.attempt(values, variation, dt, before, self.finite)
+        trial = self.upwind.attempt(values, variation, dt, before, self.judged)
         if not self.control.transports(dt, trial):
             return None
         return self.upwind.exchange(values), trial.result[0]
@@ -127,8 +124,8 @@ class ExplicitTransport:
 class ImplicitTransport:
     """Transport within a step by implicit sweeps, cut in parts where they do not converge."""
 
-    def __init__(self, stepper: GrowthStepper, mobilities: list[float]):
-        self.sweeps = Sweeps(stepper.discrete, mobilities)
+    def __init__(self, stepper: GrowthStepper):
+        self.sweeps = Sweeps(stepper.discrete, stepper.mobilities)
 
     def rate(self, values, potential, outputs) -> tuple[float, float]:
         """Return the dissipation of a state; no outflow bounds the step."""
@@ -151,7 +148,7 @@ class ImplicitTransport:
         return values.copy(), outputs
 
 
-class GrowthStepper(SlabStepper):
+class GrowthStepper(DescentStepper):
     """One run of `GrowthSplitting`.
 
     Attributes
@@ -162,23 +159,15 @@ class GrowthStepper(SlabStepper):
         None if the first variation does not depend on the density.
     """
 
-    saved = {"dissipation": "dissipation"}
+    saved: ClassVar = {"dissipation": "dissipation"}
 
     def __init__(self, method: GrowthSplitting, flow: FisherRao, start: Density, world: Any = None):
-        super().__init__(Splitting(method.transport.courant, self._longest))
+        slab = Slab.where_it_fits(start.mesh, world, method.implicit)
+        super().__init__(Splitting(method.transport.courant, self._longest), slab, flow, start)
         self.method, self.flow = method, flow
-        self.slab = Slab.where_it_fits(start.mesh, world, method.implicit)
-        self.discrete = DiscreteFunctional(flow.functional, start.mesh, self.slab)
-        mobilities = flow.mobilities(start.names)
-        if method.implicit:
-            self.transport = ImplicitTransport(self, mobilities)
-        else:
-            self.transport = ExplicitTransport(self, mobilities, method.transport.order)
-        self.walls = Walls(self.slab, mobilities)
-        self.values = self.slab.begin(start)
+        self.transport = (ImplicitTransport if method.implicit else ExplicitTransport)(self)
         self.potential = kernels.empty(self.values.size)
-        self._evaluate()
-        self.mass, self.parts = self.discrete.parts(self.values, self.outputs)
+        self.discrete.first_variation(self.outputs, self.potential)
         self.equation = GrowthEquation(self.discrete) if self.discrete.operators else None
         # the state before an attempt that is not accepted yet
         self._before: tuple | None = None
@@ -226,11 +215,9 @@ class GrowthStepper(SlabStepper):
             self.values[:], self.potential[:] = values, potential
         if not self._split(dt):
             return Trial(failed=True)
-        mass, parts = self.discrete.parts(self.values, self.outputs)
-        objective = sum(parts.values())
-        self.finite(dt, objective=objective)
-        allowed = self.row["objective"] + ROUND_OFF * sum(abs(part) for part in parts.values())
-        return Trial((dt, mass, parts), rise=objective - allowed)
+        trial = self.judged(dt, self.values, self.outputs, self.row["objective"])
+        trial.result = dt, *trial.result[1:]
+        return trial
 
     def commit(self, trial: Trial) -> None:
         self._before = None
@@ -240,10 +227,7 @@ class GrowthStepper(SlabStepper):
         trial.dissipation = 0.5 * (begin + self.dissipation)
 
     def diagnose(self) -> Diagnosis:
-        variation = Variation.stored(self.potential, self.slab.shape)
-        masses, ends = self.discrete.masses, self.discrete.ends
-        walls = self.walls.columns(self.values, variation, masses, ends)
-        return Diagnosis(self.mass, self.parts, more=walls)
+        return self.diagnosed(Variation.stored(self.potential, self.slab.shape))
 
     def _split(self, dt):
         """Do half of the growth, the transport, and the other half in place; tell of success."""

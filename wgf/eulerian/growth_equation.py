@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from wgf.eulerian.discrete_gradient import discrete_residual
 from wgf.eulerian.features import FeatureOperator
+from wgf.eulerian.sweep import discrete_residual
 from wgf.parallel.threads import one_library_thread
 
 # columns of a Gram matrix whose sum is handed on at once

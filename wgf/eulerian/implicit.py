@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from wgf import checks
-from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.slab import Slab, SlabStepper
+from wgf.eulerian.slab import Slab
+from wgf.eulerian.state import DescentStepper
 from wgf.eulerian.sweep import Sweeps
-from wgf.eulerian.upwind import ROUND_OFF
-from wgf.eulerian.walls import Walls
 from wgf.flows import GradientFlow
 from wgf.functional import forms
 from wgf.measures.density import Density
@@ -51,7 +49,7 @@ class ImplicitFiniteVolume(Method):
 
     title = "implicit finite volume"
     flow = GradientFlow
-    remedies = {
+    remedies: ClassVar = {
         forms.General: "gives no derivative of its first variation, which an implicit step needs, "
         "use wgf.FiniteVolume()",
     }
@@ -75,23 +73,17 @@ class ImplicitFiniteVolume(Method):
         return f"ImplicitFiniteVolume(step={self.step:g}, growth={self.growth:g})"
 
 
-class ImplicitStepper(SlabStepper):
+class ImplicitStepper(DescentStepper):
     """One run of `ImplicitFiniteVolume`."""
 
     def __init__(
         self, method: ImplicitFiniteVolume, flow: GradientFlow, start: Density, world: Any = None
     ):
-        super().__init__(Halving(method.step, method.growth))
         # an interaction makes a field of unknowns, which is solved for as a whole
         pairs = flow.functional.of_form(forms.Pairwise)
-        self.slab = Slab(start.mesh, None if pairs else world, whole_planes=True)
-        self.discrete = DiscreteFunctional(flow.functional, start.mesh, self.slab)
-        mobilities = flow.mobilities(start.names)
-        self.sweeps = Sweeps(self.discrete, mobilities)
-        self.walls = Walls(self.slab, mobilities)
-        self.values = self.slab.begin(start)
-        self.outputs = self.discrete.outputs(self.values)
-        self.mass, self.parts = self.discrete.parts(self.values, self.outputs)
+        slab = Slab(start.mesh, None if pairs else world, whole_planes=True)
+        super().__init__(Halving(method.step, method.growth), slab, flow, start)
+        self.sweeps = Sweeps(self.discrete, self.mobilities)
         self.newton = 0
         self.begin(self.sweeps.dissipation(self.values, self.outputs))
 
@@ -99,18 +91,15 @@ class ImplicitStepper(SlabStepper):
         found = self.sweeps.solve(self.values, self.outputs, dt)
         if found is None:
             return Trial(failed=True)
-        mass, parts = self.discrete.parts(found.values, found.outputs)
-        objective = sum(parts.values())
-        self.finite(dt, objective=objective)
-        allowed = self.row["objective"] + ROUND_OFF * sum(abs(part) for part in parts.values())
-        easy = self.sweeps.easy(found.count)
-        return Trial((found, mass, parts), self.sweeps.lost, rise=objective - allowed, easy=easy)
+        trial = self.judged(dt, found.values, found.outputs, self.row["objective"])
+        trial.result = found.values, found.count, *trial.result
+        trial.dissipation, trial.easy = self.sweeps.lost, self.sweeps.easy(found.count)
+        return trial
 
     def commit(self, trial: Trial) -> None:
-        (self.values, self.outputs, self.newton), self.mass, self.parts = trial.result
+        self.values, self.newton, self.outputs, self.mass, self.parts = trial.result
 
     def diagnose(self) -> Diagnosis:
         variation = self.discrete.variation(self.values, self.outputs, np.empty_like(self.values))
-        walls = self.walls.columns(self.values, variation, self.discrete.masses, self.discrete.ends)
         gap = self.discrete.gap(self.values, variation.values)
-        return Diagnosis(self.mass, self.parts, more={"gap": gap, "newton": self.newton, **walls})
+        return self.diagnosed(variation, gap=gap, newton=self.newton)

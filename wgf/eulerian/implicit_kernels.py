@@ -14,7 +14,6 @@ from numba import njit, prange
 
 # lines solved side by side, one a vector lane: enough of them to hide the time of a division
 LANES = 16
-NEWTON_STEPS = 200
 
 
 @njit(cache=True)
@@ -144,13 +143,16 @@ def close_period(a, b, y, q, r, c, x):
         y[m - 1, k] += a[m, k] * x[k]
 
 
-@njit(cache=True)
+@njit(cache=True, parallel=True)
 def power_energy(rho, strength, exponent, slope, curve):
-    """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``."""
-    for i in range(rho.shape[0]):
-        for k in range(LANES):
-            slope[i, k] = strength * exponent / (exponent - 1.0) * rho[i, k] ** (exponent - 1.0)
-            curve[i, k] = rho[i, k] ** (exponent - 2.0)
+    """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``, panel after panel."""
+    for panel in prange(rho.shape[0]):
+        for i in range(rho.shape[1]):
+            for k in range(LANES):
+                value = rho[panel, i, k]
+                power = value ** (exponent - 1.0)
+                slope[panel, i, k] = strength * exponent / (exponent - 1.0) * power
+                curve[panel, i, k] = value ** (exponent - 2.0)
 
 
 @njit(cache=True, error_model="numpy")
@@ -235,57 +237,10 @@ def newton_step(
         previous[k] = change
 
 
-@njit(cache=True, error_model="numpy")
-def newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
-    """Solve a panel of lines with a power energy, into ``work[0]``; note the lanes that fail."""
-    done = np.zeros(LANES, dtype=np.bool_)
-    largest, previous = np.zeros(LANES), np.full(LANES, np.inf)
-    energy = strength * exponent, work[7], work[8]
-    begin_newton(start, 1e-30 if exponent > 1.0 else 1e-10, work[0], largest, done)
-    for _ in range(NEWTON_STEPS):
-        power_energy(work[0], strength, exponent, work[7], work[8])
-        newton_step(
-            start, xi, eps, energy, step, periodic, work, a, b, moved, largest, previous, done,
-            failed,
-        )  # fmt: skip
-        if done.all():
-            return
-    for k in range(LANES):
-        failed[k] = failed[k] or not done[k]
-
-
 @njit(cache=True)
-def clear_empty(start, rho, a, b, moved):
-    """Set lanes without mass to 0."""
-    for k in range(LANES):
-        if start[:, k].max() == 0.0:
-            rho[:, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
-
-
-@njit(cache=True, error_model="numpy")
-def implicit_panel(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
-    """Make the implicit step of a panel of lines into ``work[0]``.
-
-    Without a power energy the lines are linear and solved at once.
-    """
-    rho, y, flux = work[0], work[1], work[3]
-    energy = strength * exponent, work[7], work[8]
-    failed[:] = False
-    if strength > 0.0:
-        newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed)
-        power_energy(rho, strength, exponent, work[7], work[8])
-    else:
-        rho[:] = start
-    # with the fluxes found: this solve conserves the mass to round-off
-    coefficients(rho, xi, eps, energy, step, periodic, False, a, b, moved, flux)
-    y[:] = start
-    solve_panel(a, b, y, periodic, work[4], work[5], work[6], rho)
-    # the moved density belongs to the solution
-    if strength > 0.0:
-        power_energy(rho, strength, exponent, work[7], work[8])
-    coefficients(rho, xi, eps, energy, step, periodic, True, a, b, moved, flux)
-    if strength > 0.0:
-        clear_empty(start, rho, a, b, moved)
+def copy(source, target):
+    """Copy a panel."""
+    target[:] = source
 
 
 @njit(cache=True)
@@ -314,34 +269,62 @@ def scatter(panel, origin, after, values):
             values[origin[k] + i * after] = panel[i, k]
 
 
-@njit(cache=True, parallel=True)
-def panels_to_lines(panels, before, n, after, result):
-    """Copy all panels into lines."""
-    for panel in prange(panels.shape[0]):
-        scatter(panels[panel], origins(panel, before, n, after), after, result)
+@njit(cache=True, error_model="numpy")
+def implicit_panel(start, xi, eps, stage, energy, step, periodic, work, lines, progress):
+    """Do a stage of `implicit_lines` in a panel, whose density is ``work[0]``."""
+    a, b, moved = lines
+    if stage == 1:
+        newton_step(start, xi, eps, energy, step, periodic, work, a, b, moved, *progress)
+    if stage == 2:
+        coefficients(work[0], xi, eps, energy, step, periodic, False, a, b, moved, work[3])
+        work[1] = start
+        solve_panel(a, b, work[1], periodic, work[4], work[5], work[6], work[0])
+    if stage == 3 or energy[0] == 0.0:
+        # the moved density belongs to the solution
+        coefficients(work[0], xi, eps, energy, step, periodic, True, a, b, moved, work[3])
+    if stage == 3:
+        for k in range(LANES):
+            if start[:, k].max() == 0.0:
+                work[0, :, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
 
 
 @njit(cache=True, parallel=True)
 def implicit_lines(
-    start, potential, before, n, after, periodic, step, eps, strength, exponent, result, a, b,
-    moved, failed,
+    start, potential, before, n, after, periodic, step, eps, stage, factor, floor, rho, slope,
+    curve, largest, previous, done, failed, result, a, b, moved,
 ):  # fmt: skip
-    """Make the implicit step along one axis; `step` is dt times mobility over h^2.
+    """Do a stage of the implicit step along one axis; `step` is dt times mobility over h^2.
 
-    Fills the density, and panel after panel (``a[panel, i, lane]``) the coefficients of the
-    linearised lines and the moved density of the face ahead of each cell; ``failed[panel, lane]``
-    tells where Newton's method did not converge.
+    - 0 makes a first guess of at least `floor` times the largest cell of its line,
+    - 1 is one step of Newton's method,
+    - 2 solves the lines with the fluxes found, which conserves the mass to round-off,
+    - 3 linearises them there and fills the density `result`.
+
+    Without an energy of the density the lines are linear: stage 2 alone does everything.
+
+    Arrays hold panel after panel, ``a[panel, i, lane]``: the density and ``U'`` and
+    ``U'' / factor`` there; the largest cell, the last change, and whether the line is done and has
+    failed; the coefficients of the linearised lines and the moved density of the face ahead of
+    each cell.
     """
-    for panel in prange(failed.shape[0]):
-        work, rho, xi = np.empty((9, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
+    for panel in prange(a.shape[0]):
+        work, begin, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
         origin = origins(panel, before, n, after)
-        gather(start, origin, after, rho)
+        gather(start, origin, after, begin)
         gather(potential, origin, after, xi)
-        implicit_panel(
-            rho, xi, eps, strength, exponent, step, periodic, work,
-            a[panel], b[panel], moved[panel], failed[panel],
-        )  # fmt: skip
-        scatter(work[0], origin, after, result)
+        # no table is read without an energy
+        slot = np.int64(panel) if factor > 0.0 else 0
+        copy(rho[slot] if factor > 0.0 else begin, work[0])
+        lines, energy = (a[panel], b[panel], moved[panel]), (factor, slope[slot], curve[slot])
+        progress = largest[slot], previous[slot], done[slot], failed[slot]
+        if stage == 0:
+            begin_newton(begin, floor, work[0], largest[slot], done[slot])
+        else:
+            implicit_panel(begin, xi, eps, stage, energy, step, periodic, work, lines, progress)
+        if factor > 0.0:
+            copy(work[0], rho[slot])
+        if stage == 3 or factor == 0.0:
+            scatter(work[0], origin, after, result)
 
 
 @njit(cache=True, parallel=True)
@@ -360,38 +343,3 @@ def linearised_lines(change, before, n, after, periodic, step, a, b, moved, resu
                 work[0, i, k] = flux[i, k] - flux[i - 1, k]
         solve_panel(a[panel], b[panel], work[0], periodic, work[1], work[2], work[3], work[4])
         scatter(work[4], origin, after, result)
-
-
-@njit(cache=True, parallel=True)
-def tabulated_lines(
-    start, potential, before, n, after, periodic, step, eps, stage, floor, rho, slope, curve, largest,
-    previous, done, a, b, moved, failed,
-):  # fmt: skip
-    """Do one stage of what `implicit_lines` does, ``U'`` and ``U''`` at `rho` being given.
-
-    Stage 0 fills a first guess of at least `floor` times the largest cell of a line, 1 is one step of Newton's method, 2 solves the lines with the
-    fluxes found, 3 linearises them. `rho` and the tables hold panel after panel.
-    """
-    for panel in prange(failed.shape[0]):
-        work, begin, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
-        origin = origins(panel, before, n, after)
-        gather(start, origin, after, begin)
-        gather(potential, origin, after, xi)
-        energy = 1.0, slope[panel], curve[panel]
-        lines = a[panel], b[panel], moved[panel]
-        work[0] = rho[panel]
-        if stage == 0:
-            begin_newton(begin, floor, work[0], largest[panel], done[panel])
-        elif stage == 1:
-            newton_step(
-                begin, xi, eps, energy, step, periodic, work, *lines,
-                largest[panel], previous[panel], done[panel], failed[panel],
-            )  # fmt: skip
-        elif stage == 2:
-            coefficients(work[0], xi, eps, energy, step, periodic, False, *lines, work[3])
-            work[1] = begin
-            solve_panel(a[panel], b[panel], work[1], periodic, work[4], work[5], work[6], work[0])
-        else:
-            coefficients(work[0], xi, eps, energy, step, periodic, True, *lines, work[3])
-            clear_empty(begin, work[0], *lines)
-        rho[panel] = work[0]

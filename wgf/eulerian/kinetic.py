@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from wgf import checks
 from wgf.eulerian import kinetic_kernels as kernels
 from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.slab import Slab, SlabStepper
+from wgf.eulerian.slab import Slab
+from wgf.eulerian.state import SlabStepper
 from wgf.flows import HeavyBall
 from wgf.functional import forms
 from wgf.measures.density import Density
@@ -65,7 +66,7 @@ class KineticFiniteVolume(Method):
 
     title = "kinetic"
     flow = HeavyBall
-    remedies = {forms.Local: "is a pressure that the heavy ball does not have, leave it out"}
+    remedies: ClassVar = {forms.Local: "is a pressure that it does not have, leave it out"}
     forms = (forms.Composed, forms.Linear, forms.Pairwise, forms.General)
 
     def __init__(self, step: float | None = None):
@@ -179,17 +180,16 @@ class KineticStepper(SlabStepper):
     def __init__(
         self, method: KineticFiniteVolume, flow: HeavyBall, start: Density, world: Any = None
     ):
-        super().__init__(Fixed(self.longest_step, "even"))
+        # positions are dealt out in whole planes; what depends on them alone is known everywhere
+        slab = Slab(start.mesh, world, whole_planes=True)
+        super().__init__(Fixed(self.longest_step, "even"), slab, start)
         self.method, self.flow = method, flow
         self.mesh = start.mesh
         self.places, self.box = self.mesh.phase
-        # positions are dealt out in whole planes; what depends on them alone is known everywhere
-        self.slab = Slab(self.mesh, world, whole_planes=True)
         self.shape = self.slab.shape[self.slab.axis :]
         self.positions = self.slab.cells // self.box.cells
         self.own = self.slab.part_of(self.positions)
         self.discrete = DiscreteFunctional(flow.functional, self.places)
-        self.values = self.slab.begin(start)
         self.matrices = {}
         self.potential = np.empty(self.places.cells)
         self.mobility = flow.mobilities(self.places.names)

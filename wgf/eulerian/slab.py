@@ -14,7 +14,6 @@ from wgf.measures.density import Density
 from wgf.measures.mesh import Mesh
 from wgf.parallel.exchange import Exchange, Stream
 from wgf.parallel.halo import Halo
-from wgf.stepping import Stepper
 
 # a limited reconstruction looks two cells ahead
 DEPTH = 2
@@ -150,7 +149,7 @@ class Slab:
         return self.ranks.exchange(owned, wanted)
 
     def collect(self, edges: np.ndarray, piece: tuple[int, int, int] | None) -> Exchange:
-        """Return the exchange of entries dealt out by `edges`: a piece to all, or cells to slabs."""
+        """Return the exchange of entries dealt out by `edges`: a piece to all or cells to slabs."""
         wanted = self.halo.wanted if piece is None else [[piece]] * self.ranks.size
         return self.ranks.exchange(edges, wanted)
 
@@ -248,15 +247,6 @@ def _block(mesh, whole_planes):
     if whole_planes:
         return max(1, mesh.cells // mesh.shape[-1] // mesh.shape[0])
     return kernels.ROWS_PER_BLOCK
-
-
-class SlabStepper(Stepper):
-    """A stepper of a density on a slab: it has ``slab``, ``values`` and ``outputs``."""
-
-    @property
-    def measure(self) -> Density:
-        """The current density (a copy); see `Slab.density`."""
-        return self.slab.density(self.values)
 
 
 class Arriving(Density):

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from wgf.eulerian import implicit_kernels
-from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.discrete_gradient import residual_slope, step_residual
+from wgf.eulerian.discrete import DiscreteFunctional, Outputs
 from wgf.eulerian.krylov import gmres, norm
-from wgf.eulerian.lines import solver_of
+from wgf.eulerian.lines import Lines
 from wgf.eulerian.variation import Variation
 
 NEWTON_LIMIT = 25
@@ -24,7 +23,7 @@ class Moved(NamedTuple):
     """A density after an implicit step, its outputs, and the Newton steps that it took."""
 
     values: np.ndarray
-    outputs: list[np.ndarray]
+    outputs: Outputs
     count: int
 
 
@@ -48,7 +47,7 @@ class Sweeps:
             if rates[axis] > 0 and mesh.shape[axis - missing] > 1
         ]
 
-    def solve(self, values: np.ndarray, outputs: list[np.ndarray], dt: float) -> Moved | None:
+    def solve(self, values: np.ndarray, outputs: Outputs, dt: float) -> Moved | None:
         """Return the state after a step, None if Newton's method fails along an axis."""
         found, count = Moved(values, outputs, 0), 0
         for sweep in self.axes:
@@ -67,7 +66,7 @@ class Sweeps:
         """Mean dissipation of the last step, up to its order."""
         return sum(sweep.lost for sweep in self.axes)
 
-    def dissipation(self, values: np.ndarray, outputs: list[np.ndarray]) -> float:
+    def dissipation(self, values: np.ndarray, outputs: Outputs) -> float:
         """Return the dissipation of a state."""
         return sum(sweep.dissipation(values, outputs) for sweep in self.axes)
 
@@ -85,7 +84,7 @@ class Sweep:
         self.rate = rate
         self.sizes = [operator.features.size for operator in discrete.operators]
         self.sizes += [discrete.mesh.cells] if discrete.pairs else []
-        self._solver = solver_of(discrete, self.lines)
+        self._solver = Lines(self.lines, discrete.diffusion, discrete.energies)
         self.lost = 0.0
 
     def _split(self, unknown):
@@ -132,7 +131,7 @@ class Sweep:
             result += 0.5 * around
         return result
 
-    def solve(self, values: np.ndarray, outputs: list[np.ndarray], dt: float) -> Moved | None:
+    def solve(self, values: np.ndarray, outputs: Outputs, dt: float) -> Moved | None:
         """Return the state after the step, None if Newton's method does not converge."""
         self._old, self._old_outputs, self._step = values, outputs, dt * self.rate
         self._old_lines = self.slab.turn(self.axis, values)
@@ -180,8 +179,8 @@ class Sweep:
         """Return ``(density, residual, potential)``; the lines stay linearised there."""
         potential = self._potential(unknown)
         turned = self.slab.turn(self.axis, potential)
-        result, failed = self._solver.solve(self._old_lines, turned, self._step)
-        if self.slab.largest(float(failed)):
+        result = self._solver.solve(self._old_lines, turned, self._step)
+        if self.slab.largest(float(result is None)):
             return None
         density = self.slab.turn_back(self.axis, result)
         return density, unknown - self._measured(density), potential
@@ -225,10 +224,35 @@ class Sweep:
         (lost,) = self.slab.sums((loss, self.slab.line_cuts(self.axis)))
         return lost * self.discrete.mesh.cell_volume
 
-    def dissipation(self, values: np.ndarray, outputs: list[np.ndarray]) -> float:
+    def dissipation(self, values: np.ndarray, outputs: Outputs) -> float:
         """Return the dissipation of a state along this axis."""
         potential = np.empty(values.size)
         self.discrete.first_variation(outputs, potential)
         if self.discrete.pairs:
             potential += self._interaction(values)
         return self._loss(values, potential)
+
+
+def discrete_residual(risk, old, new):
+    """Return the discrete gradient of ``R(scale s) / scale^2`` between two outputs."""
+    s0, s1 = risk.scale * old, risk.scale * new
+    # the correction of a short step is of third order and below round-off
+    if norm(s1 - s0) <= 1e-5 * (norm(s0) + norm(s1)):
+        return risk.loss.gradient(0.5 * (s0 + s1)) / risk.scale
+    return risk.loss.discrete_gradient(s0, s1) / risk.scale
+
+
+def step_residual(risk, old, new):
+    """Return the mean of the discrete gradient and of the gradient at the end."""
+    return 0.5 * (discrete_residual(risk, old, new) + risk.residual(new))
+
+
+def residual_slope(risk, old, new, direction):
+    """Return the derivative of `step_residual` in the new output along `direction`."""
+    length = norm(direction)
+    if length == 0:
+        return np.zeros_like(direction)
+    shift = 1e-4 * max(norm(new - old), 1e-3 * (norm(new) + norm(old)), 1e-150) / length
+    ahead = step_residual(risk, old, new + shift * direction)
+    back = step_residual(risk, old, new - shift * direction)
+    return (ahead - back) / (2 * shift)
