@@ -42,6 +42,8 @@ class Partition:
         """Return the sums over the blocks of the own entries `values`."""
         if self.block == 1:
             return values
+        if 0 < len(values) < self.block:
+            return values.sum(keepdims=True)
         whole = len(values) // self.block * self.block
         sums = values[:whole].reshape(-1, self.block).sum(axis=1)
         return sums if whole == len(values) else np.append(sums, values[whole:].sum())
