@@ -35,7 +35,17 @@ ROOMS = {
     "h5py": ("record/layout.py",),
     "matplotlib": tuple(
         f"plot/{name}.py"
-        for name in ("film", "numbers", "panels", "pixels", "sheets", "variations", "views")
+        for name in (
+            "files",
+            "film",
+            "numbers",
+            "panels",
+            "pixels",
+            "sheets",
+            "single",
+            "variations",
+            "views",
+        )
     ),
     "argparse": ("command/cli.py",),
     "mpi4py": ("parallel/ranks.py",),

@@ -4,14 +4,26 @@ Both read as weighted points: `blocks` yields ``(points, weights)`` a few thousa
 so that a functional written once serves the two.
 """
 
-from typing import ClassVar
+import importlib
+from typing import Any, ClassVar
 
 from wgf import checks
 
 BLOCK_ROWS = 1 << 14
 
 
-class Measure:
+class Drawn:
+    """What can be drawn: `wgf.plot` is named here and loaded when it is asked for."""
+
+    def plot(self, *what: Any, **options: Any) -> Any:
+        """Draw it; see `wgf.plot.measure` and, for runs, `wgf.plot.run` and `wgf.plot.part`."""
+        return importlib.import_module("wgf.plot").show(self, *what, **options)
+
+    def _repr_html_(self):
+        return importlib.import_module("wgf.plot").table(self)
+
+
+class Measure(Drawn):
     """What a density and particles have in common: weighted points along axes with names.
 
     Attributes

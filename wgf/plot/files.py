@@ -1,5 +1,6 @@
 """Figures on disk: whole or not at all."""
 
+import functools
 import io
 import pathlib
 
@@ -27,6 +28,20 @@ def check(path: str | pathlib.Path | None) -> pathlib.Path | None:
             f"{path}: figures of the kind {kind!r} are unknown, choose from {', '.join(ENDINGS)}"
         )
     return path
+
+
+@functools.cache
+def shown_figure() -> type:
+    """Return the class of our figures: matplotlib's, which a notebook shows as it is."""
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self):
+            image = io.BytesIO()
+            self.savefig(image, format="png")
+            return image.getvalue()
+
+    return Shown
 
 
 def save(figure, path: str | pathlib.Path, dpi: float | str = "figure") -> None:

@@ -35,10 +35,9 @@ def drawing(
     """
     path = files.check(path)
     import matplotlib
-    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size)
+        figure = files.shown_figure()(figsize=size)
         yield figure
         if path is not None:
             files.save(figure, path, dpi)
@@ -146,8 +145,7 @@ def run(
     -------
     matplotlib.figure.Figure
     """
-    kind = solution.snapshots[0].kind
-    return _sheet(View([(kind, solution)], functional, truth=truth), solution.times, path, panels)
+    return _sheet(view_of(solution, functional, truth), path, panels)
 
 
 def comparison(
@@ -178,13 +176,24 @@ def comparison(
     matplotlib.figure.Figure
     """
     view = View(zip(labels, (a, b)), table=table, truth=truth)
-    return _sheet(view, table["t"], path, panels)
+    return _sheet(_at_times(view, table["t"]), path, panels)
 
 
-def _sheet(view, times, path, chosen):
-    """Draw the panels that apply row by row."""
+def view_of(run, functional=None, truth: tuple | None = None) -> View:
+    """Return a run as the panels of its sheet see it."""
+    view = View([(run.snapshots[0].kind, run)], functional, truth=truth)
+    return _at_times(view, run.times)
+
+
+def _at_times(view, times):
+    """Choose those of the times at which the measures are drawn."""
     at, way = view.way()
     view.times = panel_times(times, (at, -way))
+    return view
+
+
+def _sheet(view, path, chosen):
+    """Draw the panels that apply row by row."""
     rows = {}
     for panel in PANELS if chosen is None else chosen:
         checks.instance("panel", panel, Panel)

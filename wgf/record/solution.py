@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from wgf import checks
-from wgf.measures.base import Measure
+from wgf.measures.base import Drawn, Measure
 from wgf.measures.mesh import is_phase
 
 
-class Record:
+class Record(Drawn):
     """A run as it is read: a `Solution` in memory, a stored `Run`, or a `View` of one of them.
 
     Attributes
