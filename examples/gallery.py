@@ -31,18 +31,16 @@ SMALL = 100
 def solved(script, sides=("mesh", "particles"), **values):
     """Return the solutions of a solver script by side, and its functional."""
     system = runner.build(runner.load_setup(ROOT / "solvers" / f"{script}.py"), values)
-    settings = argparse.Namespace(method="both", particles=None, seed=0, order=None)
-    begin, found = runner.starts(system, settings), {}
-    methods = runner.methods(system, settings, begin)
-    for side in sides:
-        found[side] = wgf.solve(
-            system.flow,
-            begin[side],
-            system.until,
+    found = {
+        side.name: wgf.solve(
+            *(system.flow, side.start, system.until),
             every=system.every,
             at=system.at,
-            method=methods[side],
+            method=side.method,
         )
+        for side in runner.sides(system, runner.Settings())
+        if side.name in sides
+    }
     return found, system.flow.functional
 
 

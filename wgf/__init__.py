@@ -62,6 +62,7 @@ _ROOMS = {
     "distances.discrepancy": ("energy_distance", "mmd", "sliced_wasserstein", "sobolev_norm"),
     "theory.duality": ("certificate", "certified", "gap_estimate", "Certificate"),
     "comparison": ("compare", "Comparison"),
+    "command.sweep": ("sweep",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

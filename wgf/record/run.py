@@ -9,8 +9,8 @@ from wgf import checks
 from wgf.record import directory, layout
 from wgf.record.solution import Lazy, Record
 
-# a run of at most that many bytes is read as a whole when it is opened, which takes a few milliseconds:
-# damage shows early; of a larger run every snapshot is checked when it is read
+# a run of so many bytes is read and checked as a whole when it is opened, which takes a few
+# milliseconds: damage shows early; of a larger run every snapshot is checked when it is read
 SMALL_RUN = 1 << 22
 
 
@@ -41,6 +41,7 @@ class Run(Record):
         for entry in () if small else entries:
             _refuse(path, entry, directory.glance(path, entry))
         super().__init__()
+        # what the snapshots themselves say is right whatever the index says
         vars(self).update(vars(read_record(path, entries, None if small else closing)))
         self.path, self.entries = path, entries
         self.status = closing["status"] if closing else "running"
