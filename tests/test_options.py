@@ -77,7 +77,7 @@ def test_a_truth_value_is_a_flag(default):
 @pytest.mark.parametrize(
     "default",
     [{}, {1}, 1j, b"b", object(), len, np.zeros(2), [None], ((1, 2), (3, 4)), np.longdouble(1)],
-    ids=repr,
+    ids=lambda default: type(default).__name__,
 )
 def test_another_kind_of_default_is_refused_in_one_sentence(default):
     def setup(*, p=default):

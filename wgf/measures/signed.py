@@ -209,11 +209,14 @@ def flat_distance(
     """
     reach = checks.number("flat distance reach", reach, above=0)
     both = [_signed_masses(each, axis) for each in (first, second)]
-    points, masses = np.concatenate([both[0], both[1] * [[1], [-1]]], axis=1)
+    points = np.concatenate([held[0] for held in both])
     if period is not None:
         points = np.mod(points, period)
     points, where = np.unique(points, return_inverse=True)
-    masses = np.bincount(where, masses)
+    # each measure is summed alone, so that a measure and itself differ by 0 exactly
+    places = np.split(where, [both[0].shape[1]])
+    masses = [np.bincount(at, held[1], len(points)) for at, held in zip(places, both)]
+    masses = masses[0] - masses[1]
     gaps = np.diff(points)
     if period is not None and len(points) > 1:
         gaps = np.append(gaps, max(period - (points[-1] - points[0]), 0.0))

@@ -278,7 +278,8 @@ def read_record(content, where="stored run"):
         def read(name):
             return file[name][()] if name in file else None
 
-        rows = file["diagnostics"].items() if "diagnostics" in file else ()
+        # a snapshot, which holds a restart, has the group even without rows
+        rows = file["diagnostics"].items() if {"diagnostics", "restart"} & set(file) else ()
         problem, provenance = (
             json.loads(file[f"{name}_json"].asstr()[()]) for name in ("problem", "provenance")
         )
