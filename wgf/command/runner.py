@@ -414,12 +414,13 @@ def draw(subject, path, functional=None, data=None) -> None:
     """
     from wgf import plot
     from wgf.record import tables
+    from wgf.record.solution import Record
 
     if data is not None:
         tables.check_path(data)
-    if hasattr(subject, "plot"):
-        figure = subject.plot(path)
-    else:
+    if isinstance(subject, Record):
         figure = plot.run(subject, path, functional)
+    else:
+        figure = subject.plot(path)
     if data is not None:
         plot.write_numbers(figure, data)
