@@ -124,7 +124,7 @@ class Recorder:
 
     def begin(self, stepper: Any) -> None:
         """Begin to record, or let the stepper go on where the stored run ended."""
-        notes = provenance.kept_features(stepper)
+        notes = {"ranks": self.world.size, **provenance.kept_features(stepper)}
         if not self.resume:
             if self.path is not None:
                 self._open(notes)
