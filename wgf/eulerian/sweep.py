@@ -178,8 +178,10 @@ class Sweep:
     def _evaluate(self, unknown):
         """Return ``(density, residual, potential)``; the lines stay linearised there."""
         potential = self._potential(unknown)
-        turned = self.slab.turn(self.axis, potential)
-        result = self._solver.solve(self._old_lines, turned, self._step)
+        # the turned potential is given back before the result is turned
+        result = self._solver.solve(
+            self._old_lines, self.slab.turn(self.axis, potential), self._step
+        )
         if self.slab.largest(float(result is None)):
             return None
         density = self.slab.turn_back(self.axis, result)
@@ -188,8 +190,9 @@ class Sweep:
     def _newton_shift(self, unknown, residual, scale, forcing):
         def product(direction):
             direction = direction * scale
-            change = self.slab.turn(self.axis, self._change(unknown, direction))
-            moved = self.slab.turn_back(self.axis, self._solver.linearised(change, self._step))
+            change = self._change(unknown, direction)
+            moved = self._solver.linearised(self.slab.turn(self.axis, change), self._step)
+            moved = self.slab.turn_back(self.axis, moved)
             return (direction - self._measured(moved)) / scale
 
         return -scale * gmres(product, residual / scale, forcing, KRYLOV_LIMIT)

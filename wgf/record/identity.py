@@ -26,6 +26,8 @@ TOLERANCE = 1e-9
 CANCELLED = 1e-6
 # every cell or particle up to that number, then every second one along the longest axis, and so
 # on: a snapshot costs about as much as a step
+# numbers of a sketch that are weighted at once
+PIECE = 1 << 11
 PROBES = 1 << 12
 # square roots of primes, whose multiples fill an interval evenly
 IRRATIONAL = np.sqrt([2.0, 3.0, 5.0, 7.0])
@@ -67,10 +69,14 @@ def sketch(arrays: Iterable[np.ndarray]) -> list[float]:
     """
     sums, size, begin = np.zeros(len(IRRATIONAL)), 0.0, 0
     for values in arrays:
-        values = np.where(np.isfinite(values), values, 0.0).ravel()
-        sums += _weights(begin, begin + len(values)) @ values
-        size += float(np.abs(values).sum())
-        begin += len(values)
+        values = np.reshape(values, -1)
+        # a little at a time: a rank holds its share of a mesh and not much more
+        for low in range(0, len(values), PIECE):
+            piece = values[low : low + PIECE]
+            piece = np.where(np.isfinite(piece), piece, 0.0)
+            sums += _weights(begin, begin + len(piece)) @ piece
+            size += float(np.abs(piece).sum())
+            begin += len(piece)
     return [*map(float, sums), size]
 
 
@@ -161,11 +167,12 @@ def _weights(begin, end):
 
 def _arrays(measure):
     """Yield the numbers that make a measure, block by block."""
-    for points, weights in measure.blocks():
-        yield weights
-        if measure.kind == "particles":
-            yield points
-    if getattr(measure, "velocities", None) is not None:
+    if measure.kind == "density":
+        for _, _, values in measure.pieces():
+            yield values
+        return
+    yield from (measure.weights, measure.points)
+    if measure.velocities is not None:
         yield measure.velocities
 
 
