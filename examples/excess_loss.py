@@ -35,6 +35,7 @@ import wgf
 from wgf import plot
 from wgf.functional.population import arc_cosine
 from wgf.record import tables
+from wgf.stepping.stop import Condition
 from wgf.theory import baseline
 
 PANELS = ("deconvolution", "relu", "sigmoid")
@@ -59,17 +60,23 @@ def spikes(repeat):
     return wgf.Risk(filters, wgf.Squared(y, weights=1 / PENALTY)) + wgf.L1(1.0, axes="w")
 
 
+class Settled(Condition):
+    """A state at rest, or one with a certified gap of 3e-9."""
+
+    looks = True
+
+    def __init__(self, still):
+        self.still, self.certified = still, wgf.certified(3e-9, every=50)
+
+    def holds(self, state):
+        return state.row["dissipation"] < self.still or self.certified.holds(state)
+
+
 def settle_spikes(functional, m):
     """Return the flow's run from evenly spaced positions and no amplitude."""
     x = (np.arange(m) + 0.5) / m
     start = wgf.Particles(np.stack([0 * x, x], axis=1))
-    still = 1e-19 * functional.value(start)
-    certified = wgf.certified(3e-9, every=50)
-
-    def stop(row):
-        return row["dissipation"] < still
-
-    stop.prepare, stop.state = certified.prepare, certified.state
+    stop = Settled(1e-19 * functional.value(start))
     flow = wgf.GradientFlow(functional, mobility={"x": 0.01})
     method = wgf.ForwardBackward(tolerance=1e-4)
     return wgf.solve(flow, start, 3e3, method=method, stop=stop)

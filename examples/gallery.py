@@ -21,6 +21,9 @@ import wgf
 from wgf import plot
 from wgf.command import runner
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "solvers"))
+import spikes_2d
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SMALL = 100
 
@@ -28,18 +31,16 @@ SMALL = 100
 def solved(script, sides=("mesh", "particles"), **values):
     """Return the solutions of a solver script by side, and its functional."""
     system = runner.build(runner.load_setup(ROOT / "solvers" / f"{script}.py"), values)
-    settings = argparse.Namespace(method="both", particles=None, seed=0, order=None)
-    begin, found = runner.starts(system, settings), {}
-    methods = runner.methods(system, settings, begin)
-    for side in sides:
-        found[side] = wgf.solve(
-            system.flow,
-            begin[side],
-            system.until,
+    found = {
+        side.name: wgf.solve(
+            *(system.flow, side.start, system.until),
             every=system.every,
             at=system.at,
-            method=methods[side],
+            method=side.method,
         )
+        for side in runner.sides(system, runner.Settings())
+        if side.name in sides
+    }
     return found, system.flow.functional
 
 
@@ -52,7 +53,8 @@ def ecg(folder):
 def spikes(folder):
     """The sheet of a density with the level lines of the first variation, and a film."""
     found, functional = solved("spikes_2d", ("mesh",))
-    save(plot.run(found["mesh"], functional=functional), folder / "spikes.png")
+    truth = spikes_2d.POSITIONS, spikes_2d.spikes(0)
+    save(plot.run(found["mesh"], functional=functional, truth=truth), folder / "spikes.png")
     plot.movie(found["mesh"], folder / "spikes.gif", rate=4)
 
 

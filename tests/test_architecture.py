@@ -1,7 +1,9 @@
 """The house: imports point down, heavy packages stay in their rooms, starting is fast."""
 
 import ast
+import graphlib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -32,7 +34,18 @@ ROOMS = {
     "numba": ("eulerian/kernels.py", "lagrangian/kernels.py"),
     "h5py": ("record/layout.py",),
     "matplotlib": tuple(
-        f"plot/{name}.py" for name in ("copies", "film", "numbers", "panels", "sheets")
+        f"plot/{name}.py"
+        for name in (
+            "files",
+            "film",
+            "numbers",
+            "panels",
+            "pixels",
+            "sheets",
+            "single",
+            "variations",
+            "views",
+        )
     ),
     "argparse": ("command/cli.py",),
     "mpi4py": ("parallel/ranks.py",),
@@ -82,6 +95,83 @@ def test_heavy_packages_stay_in_their_rooms(package):
                 package == "numba" and where.endswith("_kernels.py")
             )
             assert allowed, f"{where} imports {package}"
+
+
+def edges():
+    """Return the modules of the package that every module imports, functions included."""
+    names = {
+        ".".join(("wgf", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+        for path in ROOT.rglob("*.py")
+    }
+    found = {}
+    for path in modules():
+        here = ".".join(("wgf", *path.relative_to(ROOT).with_suffix("").parts))
+        here = here.removesuffix(".__init__")
+        found[here] = set()
+        for name in imports(path):
+            if name.split(".")[0] == "wgf":
+                # `from wgf.room import thing` imports the room unless the thing is a module
+                there = name if name in names else name.rpartition(".")[0]
+                if there in names - {"wgf", here}:
+                    found[here].add(there)
+    return found
+
+
+def test_no_module_imports_itself_through_others():
+    # raises CycleError with the modules of a cycle
+    order = list(graphlib.TopologicalSorter(edges()).static_order())
+    assert "wgf.driver" in order
+
+
+def test_kernels_import_kernels_alone():
+    for here, others in edges().items():
+        if here.endswith("kernels"):
+            assert all(there.endswith("kernels") for there in others), here
+
+
+def test_the_house_stays_small():
+    flat = sorted(path.name for path in ROOT.glob("*.py"))
+    assert len(flat) <= 6, flat
+    long = {str(p.relative_to(ROOT)): n for p in ROOT.rglob("*.py") if (n := length(p)) > 450}
+    assert not long
+
+
+def length(path):
+    return len(path.read_text().splitlines())
+
+
+RANKS = {"ranks", "Ranks", "Serial", "launched", "speaks"}
+
+
+def knows_ranks(path):
+    """Return whether the code of a module, not its prose, asks the ranks for anything."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute | ast.Name):
+            name = node.attr if isinstance(node, ast.Attribute) else node.id
+            asks = isinstance(node, ast.Attribute) and ast.unparse(node) == "parallel.world"
+            if name in RANKS or asks:
+                return True
+    return any(name.startswith("wgf.parallel.ranks") for name in imports(path))
+
+
+def test_few_modules_know_the_ranks():
+    # methods hand the world on, of which slabs and partitions answer for them
+    knowing = sorted(
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if room(path) != "parallel" and knows_ranks(path)
+    )
+    assert len(knowing) <= 6, knowing
+
+
+def test_measures_answer_for_themselves():
+    asked = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in modules()
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"isinstance\(.*\b(Density|Particles)\b", line)
+    ]
+    assert len(asked) <= 12, asked
 
 
 def loaded_by(code):

@@ -5,7 +5,7 @@ import pytest
 
 import wgf
 from wgf import plot
-from wgf.comparison.pair import sentence
+from wgf.comparison import sentence
 from wgf.distances import transport
 from wgf.record.solution import Solution
 
@@ -86,7 +86,7 @@ def test_refusals():
     b, _ = pair(2)
     with pytest.raises(wgf.InputError, match=r"the axes \(w\) and \(w, x1\) differ"):
         wgf.compare(a, b)
-    with pytest.raises(wgf.InputTypeError, match="compare b: int is no run"):
+    with pytest.raises(wgf.InputTypeError, match="compare b: int is not a run"):
         wgf.compare(a, 3)
 
 

@@ -98,7 +98,7 @@ def test_output_times():
         ({"until": 1, "every": 0.1, "at": [1]}, "both given"),
         ({"until": 1, "at": [2.0]}, "at: 2 lies outside"),
         ({"until": 1, "every": 1e-9}, "asks for"),
-        ({"until": 1, "method": "euler"}, "'euler' is no method"),
+        ({"until": 1, "method": "euler"}, "'euler' is not a method"),
         ({"until": 1, "stop": 3}, "stop: 3"),
         ({"until": 1, "progress": "yes"}, "progress: 'yes'"),
     ],

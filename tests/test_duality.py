@@ -138,7 +138,7 @@ def test_bad_input():
     start = wgf.Particles(np.zeros((2, 2)))
     with pytest.raises(wgf.InputError, match="does not hold it"):
         wgf.certificate(start)
-    with pytest.raises(wgf.InputError, match="is no run"):
+    with pytest.raises(wgf.InputError, match="int is neither a run nor a measure"):
         wgf.certificate(3, functional)
     with pytest.raises(wgf.InputError, match="certified relative gap: 0"):
         wgf.certified(0)

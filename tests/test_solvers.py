@@ -22,14 +22,14 @@ def build(name, **values):
 def solve(name, particles=None, **values):
     """Return the solutions of a script by side, what `setup` returned, and the script's names."""
     _, system, script = build(name, **values)
-    settings = SimpleNamespace(method="both", particles=particles, seed=0, order=None)
-    begin = runner.starts(system, settings)
-    chosen = runner.methods(system, settings, begin)
     solutions = {
-        side: wgf.solve(
-            system.flow, start, system.until, every=system.every, at=system.at, method=chosen[side]
+        side.name: wgf.solve(
+            *(system.flow, side.start, system.until),
+            every=system.every,
+            at=system.at,
+            method=side.method,
         )
-        for side, start in begin.items()
+        for side in runner.sides(system, runner.Settings(particles=particles))
     }
     return solutions, system, script
 

@@ -112,7 +112,7 @@ def test_the_last_common_time_counts():
     assert wgf.compare(one, two, three).time == 2.0
     with pytest.raises(wgf.InputError, match="no common time"):
         wgf.compare(one, two, run_of(exact, 1.0, [0], times=(7.0,)))
-    with pytest.raises(wgf.InputTypeError, match="compare 3: int is no run"):
+    with pytest.raises(wgf.InputTypeError, match="compare 3: int is not a run"):
         wgf.compare(one, two, 5)
     other = run_of(wgf.Density.uniform(mesh_of(2, 4)), 1.0, [0])
     with pytest.raises(wgf.InputError, match="axes"):

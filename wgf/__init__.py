@@ -30,6 +30,7 @@ _ROOMS = {
         "flat_norm",
         "flat_distance",
     ),
+    "functional.activations": ("Activation",),
     "functional.features": ("Neurons", "Filter", "Features", "FeatureMap"),
     "functional.losses": ("Squared", "Logistic", "Loss"),
     "functional.functional": ("Functional", "Term"),
@@ -55,11 +56,13 @@ _ROOMS = {
     ),
     "record.solution": ("Solution", "projected"),
     "record.store": ("open_run",),
-    "driver": ("solve",),
+    "driver": ("iterate", "solve"),
     "distances.transport": ("wasserstein",),
+    "distances.standard": ("Distance",),
     "distances.discrepancy": ("energy_distance", "mmd", "sliced_wasserstein", "sobolev_norm"),
     "theory.duality": ("certificate", "certified", "gap_estimate", "Certificate"),
     "comparison": ("compare", "Comparison"),
+    "command.sweep": ("sweep",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -4,6 +4,7 @@ Every message reads ``<what>: <why>, <what to do>``; the command line prints it 
 ``wgf: error:`` and exits with 2 (bad input) or 3 (numerical failure).
 """
 
+import difflib
 import hashlib
 import math
 import numbers
@@ -145,6 +146,12 @@ def one_of(what, value, choices):
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{what}: {shown(value)} is unknown, choose from {', '.join(choices)}")
     return value
+
+
+def nearest(name, choices):
+    """Return what to do about an unknown name: the one that was meant, or all there are."""
+    near = difflib.get_close_matches(str(name), choices, 1)
+    return f"did you mean {near[0]}?" if near else f"choose from {', '.join(choices)}"
 
 
 def choice(what, value, choices):

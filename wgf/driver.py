@@ -1,56 +1,50 @@
 """The one driver: a flow, a start, a method, and what to keep of the run."""
 
-import functools
+from __future__ import annotations
+
+import importlib
 import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from wgf import checks, parallel
-from wgf.flows import FisherRao, GradientFlow, HeavyBall
-from wgf.measures.density import Density
-from wgf.measures.particles import Particles
+from wgf.flows import HeavyBall
+from wgf.measures.base import Measure
 from wgf.parallel.threads import one_library_thread
-from wgf.record import provenance
-from wgf.record.progress import reporter
+from wgf.record.progress import Profile, reporter
+from wgf.record.recorder import Recorder
 from wgf.record.solution import Solution
+from wgf.stepping import Method, defaults, require
+from wgf.stepping.stop import State, Stationary, condition
 from wgf.theory.separation import one_sided
 
 # no state takes so long to settle; a step may be of any length below
 LONGEST = 1e12
-# share of the mass at a wall from which the box is said to be too small
-WALL_SHARE = 1e-8
-# a run at rest goes on for so many steps whose gap falls by less than a tenth
-IDLE = 50
+# fraction of the mass at a wall from which the box is said to be too small
+WALL_FRACTION = 1e-8
+# where the built-in methods for a kind of measure register themselves
+METHODS = {"density": "wgf.eulerian", "particles": "wgf.lagrangian"}
 
 
-def default_method(flow, start):
+def default_method(flow: Any, start: Measure) -> Method:
     """Return the method that `solve` takes when none is given."""
-    checks.instance("flow", flow, (GradientFlow, FisherRao, HeavyBall))
-    checks.instance("start", start, (Density, Particles))
-    if isinstance(flow, FisherRao):
-        from wgf.eulerian import GrowthSplitting
-        from wgf.lagrangian import Conic
-
-        return GrowthSplitting() if isinstance(start, Density) else Conic()
-    if isinstance(flow, HeavyBall):
-        from wgf.eulerian import KineticFiniteVolume
-        from wgf.lagrangian import Baoab
-
-        return KineticFiniteVolume() if isinstance(start, Density) else Baoab()
-    if isinstance(start, Density):
-        from wgf.eulerian import FiniteVolume
-
-        return FiniteVolume()
-    from wgf.lagrangian import ForwardBackward, Langevin, RungeKutta
-
-    if any(term.local for term in flow.functional.terms):
-        return Langevin()
-    return RungeKutta() if flow.functional.smooth else ForwardBackward()
+    checks.instance("start", start, Measure)
+    importlib.import_module(METHODS[start.kind])
+    return defaults.default_method(flow, start)
 
 
-def output_times(until, every=None, at=None):
+def output_times(until: float | str, every: float | None = None, at: Any = None) -> np.ndarray:
     """Return the increasing times at which snapshots are taken, 0 first and `until` last."""
-    until = checks.number("until", until, above=0)
+    if isinstance(until, str) and until == "stationary":
+        if every is not None or at is not None:
+            raise checks.InputError(
+                f"until: 'stationary' does not go with snapshots at given times "
+                f"({'every' if at is None else 'at'}), leave them out"
+            )
+        return np.array([0.0, LONGEST])
+    until = float(checks.number("until", until, above=0))
     if every is not None and at is not None:
         raise checks.InputError(f"every: {every!r} and at are both given, give one of them")
     if at is not None:
@@ -74,21 +68,69 @@ def output_times(until, every=None, at=None):
     return np.unique(np.concatenate([[0.0], times, [until]]))
 
 
+def check(
+    flow: Any,
+    start: Measure,
+    until: float | str,
+    every: float | None = None,
+    at: Any = None,
+    method: Method | None = None,
+    stop: Any = None,
+    tolerance: float = 1e-9,
+    gap: float = np.inf,
+) -> Method:
+    """Refuse what `solve` would refuse, as far as nothing has to be built for it.
+
+    Returns
+    -------
+    Method
+        The one given, or the default.
+    """
+    output_times(until, every, at)
+    _conditions(flow, start, until, stop, tolerance, gap)
+    if method is None:
+        method = default_method(flow, start)
+    elif isinstance(method, type) or not isinstance(method, Method):
+        raise checks.InputTypeError(
+            f"method: {method!r} is not a method, give for example wgf.FiniteVolume()"
+        )
+    require(method, flow, start)
+    return method
+
+
+def _conditions(flow, start, until, stop, tolerance, gap):
+    """Return the conditions that end a run before the last of its times."""
+    found = []
+    if isinstance(until, str):
+        if isinstance(flow, HeavyBall):
+            raise checks.InputError(
+                "until: 'stationary' has no meaning with momentum, which carries through states "
+                "without dissipation, give a time"
+            )
+        found.append(Stationary(tolerance, gap))
+    if stop is not None:
+        found.insert(0, condition(stop))
+        with np.errstate(all="ignore"):
+            found[0].prepare(flow, start)
+    return found
+
+
 def solve(
-    flow,
-    start,
-    until,
-    every=None,
-    at=None,
-    method=None,
-    save=None,
-    overwrite=False,
-    stop=None,
-    progress=None,
-    resume=False,
-    tolerance=1e-9,
-    gap=np.inf,
-):
+    flow: Any,
+    start: Measure,
+    until: float | str,
+    every: float | None = None,
+    at: Any = None,
+    method: Method | None = None,
+    save: Any = None,
+    overwrite: bool = False,
+    stop: Any = None,
+    progress: bool | Callable[[dict[str, float]], Any] | None = None,
+    resume: bool = False,
+    tolerance: float = 1e-9,
+    gap: float = np.inf,
+    profile: Profile | None = None,
+) -> Solution:
     """Solve a flow from a start until a time; the same call for a density and for particles.
 
     Parameters
@@ -152,64 +194,101 @@ def solve(
     those of one process, to the bit. Rank 0 alone writes, shows progress and heeds `stop`. Every
     rank returns the whole solution; with `save` its snapshots are read from the disk.
     """
-    ranks = parallel.world()
-    still = None
-    if isinstance(until, str) and until == "stationary":
-        if every is not None or at is not None:
-            raise checks.InputError(
-                f"until: 'stationary' does not go with snapshots at given times "
-                f"({'every' if at is None else 'at'}), leave them out"
-            )
-        if isinstance(flow, HeavyBall):
-            raise checks.InputError(
-                "until: 'stationary' has no meaning with momentum, which carries through states "
-                "without dissipation, give a time"
-            )
-        still = _Stationary(tolerance, gap)
-        times = np.array([0.0, LONGEST])
-    else:
-        times = output_times(until, every, at)
-    method = default_method(flow, start) if method is None else method
-    if isinstance(method, type) or not hasattr(method, "prepare"):
-        raise checks.InputTypeError(
-            f"method: {method!r} is no method, give for example wgf.FiniteVolume()"
-        )
-    for what, call in (("stop", stop), ("progress", None if progress is True else progress)):
-        if call and not callable(call):
-            raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
+    if progress is not None and progress is not True and not callable(progress):
+        raise checks.InputTypeError(f"progress: {progress!r} cannot be called, give a function")
     if resume and (save is None or overwrite):
         raise checks.InputError(
             f"resume: save={save!r} and overwrite={overwrite} do not go with it, give the "
             "directory of the run to continue"
         )
-    # a condition on the state itself needs the state
-    ranks.everywhere = ranks.size == 1 or save is None or hasattr(stop, "state")
+    method = check(flow, start, until, every, at, method, stop, tolerance, gap)
+    times = output_times(until, every, at)
+    conditions = _conditions(flow, start, until, stop, tolerance, gap)
+    profile = Profile() if profile is None else profile
+    world = parallel.world()
+    # a condition on the measure needs it on every rank
+    world = world.keeping(world.size == 1 or save is None or any(each.looks for each in conditions))
     with one_library_thread():
-        stepper = _prepared(method, flow, start, stop)
-        trouble = None if resume else one_sided(flow, start)
-        if trouble:
-            warnings.warn(
-                f"start: {trouble}, the flow may end in a local minimum, spread the start round 0",
-                checks.StartWarning,
-                stacklevel=2,
-            )
-        if still is not None:
-            still.check(stepper.row)
-        keep = _Keeper(flow, start, method, stepper, save, overwrite, resume)
-        if resume:
-            stepper = keep.continued(stepper, method, flow)
-        # the others hear of rank 0 only
-        report = None if ranks.rank > 0 else reporter(times[-1]) if progress is True else progress
-        return _run(flow, stepper, times, keep, stop, report or (lambda row: None), still)
+        recorder = Recorder(flow, start, method, world, save, overwrite, resume)
+        measure = recorder.stored() if resume else start
+        try:
+            with profile("prepare"):
+                stepper = _prepared(method, flow, measure, world)
+        except BaseException:
+            recorder.release()
+            raise
+        if not resume:
+            _warn_of_support(flow, start)
+        recorder.begin(stepper)
+        # rank 0 alone shows progress
+        show = None if world.rank > 0 else reporter(times[-1]) if progress is True else progress
+        with recorder:
+            for state in _states(flow, stepper, times, conditions, world, recorder.steps, profile):
+                with profile("store"):
+                    recorder.row(state.row)
+                    if show is not None:
+                        show(state.row)
+                    if state.snapshot:
+                        recorder.snapshot(stepper)
+                recorder.solution.status = state.status
+        if world.rank == 0:
+            warn_of_walls(recorder.solution)
+    return recorder.solution
 
 
-def _prepared(method, flow, start, stop):
+def iterate(
+    flow: Any,
+    start: Measure,
+    until: float | str | None = None,
+    every: float | None = None,
+    at: Any = None,
+    method: Method | None = None,
+    stop: Any = None,
+    tolerance: float = 1e-9,
+    gap: float = np.inf,
+) -> Iterator[State]:
+    """Yield the state of a run at the start and after every step, for a loop of your own.
+
+    Parameters
+    ----------
+    flow, start, every, at, method, stop, tolerance, gap
+        As for `solve`.
+    until : float or "stationary", optional
+        End time; without one the loop goes on until it is left.
+
+    Yields
+    ------
+    State
+        With `time`, `measure` (a copy, made when it is asked for) and `row`; it unpacks into
+        these three. `snapshot` says whether an output time was reached.
+
+    Examples
+    --------
+    >>> import wgf
+    >>> flow = wgf.GradientFlow(wgf.Ridge(1.0))
+    >>> start = wgf.Density.normal(wgf.Mesh(x=wgf.Axis(-2, 2, 16)), 0.5, 0.4)
+    >>> for time, measure, row in wgf.iterate(flow, start):
+    ...     if row["objective"] < 0.1:
+    ...         break
+    >>> bool(measure.mean()[0] < 0.5)
+    True
+    """
+    until = LONGEST if until is None else until
+    method = check(flow, start, until, every, at, method, stop, tolerance, gap)
+    times = output_times(until, every, at)
+    conditions = _conditions(flow, start, until, stop, tolerance, gap)
+    world = parallel.world()
+    with one_library_thread():
+        stepper = _prepared(method, flow, start, world)
+        _warn_of_support(flow, start)
+    yield from _states(flow, stepper, times, conditions, world)
+
+
+def _prepared(method, flow, start, world):
     """Return a stepper at the start, where the objective is finite."""
     # an overflow shows in the objective, which is told in a sentence
     with np.errstate(all="ignore"):
-        if hasattr(stop, "prepare"):
-            stop.prepare(flow, start)
-        stepper = method.prepare(flow, start)
+        stepper = method.prepare(flow, start, world)
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
@@ -217,43 +296,50 @@ def _prepared(method, flow, start, stop):
     return stepper
 
 
-def _run(flow, stepper, times, keep, stop, report, still=None):
-    look = getattr(stop, "state", lambda steps, stepper, flow: False)
-    ranks = parallel.world()
-    with keep:
-        if keep.steps < 0:
-            keep.row(stepper.row)
-            keep.snapshot(stepper)
-        report(stepper.row)
-        for target in times[times > stepper.time]:
-            while stepper.time < target:
-                left = target - stepper.time
-                if still is not None:
-                    # steppers measure a step too small by what they were allowed
-                    left = min(left, max(1e3, 10 * stepper.time))
-                row = stepper.advance(left)
-                if abs(stepper.time - target) <= 1e-14 * max(1.0, abs(target)):
-                    stepper.time = row["t"] = float(target)
-                keep.row(row)
-                report(row)
-                if stop is not None and (
-                    ranks.share(stop(row)) or ranks.share(look(keep.steps, stepper, flow))
-                ):
-                    keep.snapshot(stepper)
-                    keep.solution.status = "stopped"
-                    return keep.solution
-                if still is not None and still(row):
-                    break
-                if still is not None and still.stuck():
-                    keep.snapshot(stepper)
-                    keep.solution.status = "stopped"
-                    return keep.solution
-            keep.snapshot(stepper)
-        keep.solution.status = "done"
-    return keep.solution
+def _states(flow, stepper, times, conditions, world, steps=-1, profile=None):
+    """Yield the state at the start of a new run and after every step, until the run ends."""
+    profile = Profile() if profile is None else profile
+    for each in conditions:
+        each.begin(stepper.row)
+    if steps < 0:
+        steps = 0
+        state = State(stepper, flow, steps)
+        state.snapshot = True
+        yield state
+    for target in times[times > stepper.time]:
+        while stepper.time < target:
+            left = target - stepper.time
+            if target == LONGEST:
+                # steppers measure a step too small by what they were allowed
+                left = min(left, max(1e3, 10 * stepper.time))
+            with one_library_thread(), profile("step"):
+                stepper.advance(left)
+            if abs(stepper.time - target) <= 1e-14 * max(1.0, abs(target)):
+                stepper.land(float(target))
+            steps += 1
+            state = State(stepper, flow, steps)
+            state.snapshot = stepper.time >= target
+            for each in conditions:
+                if world.broadcast(each.holds(state)):
+                    state.snapshot, state.status = True, each.status
+                    yield state
+                    return
+            if stepper.time >= times[-1]:
+                state.status = "done"
+            yield state
 
 
-def warn_of_walls(solution):
+def _warn_of_support(flow, start):
+    trouble = one_sided(flow, start)
+    if trouble:
+        warnings.warn(
+            f"start: {trouble}, the flow may end in a local minimum, spread the start round 0",
+            checks.StartWarning,
+            stacklevel=3,
+        )
+
+
+def warn_of_walls(solution: Solution) -> None:
     """Warn of walls that the start kept away from and the flow reached.
 
     Walls that the start already touches are taken for walls of the problem.
@@ -264,192 +350,12 @@ def warn_of_walls(solution):
         if wall is None:
             continue
         share = wall / columns["mass"]
-        if share[0] <= WALL_SHARE < share.max():
+        if share[0] <= WALL_FRACTION < share.max():
             held = columns[f"blocked_{name}"].max()
             told = f", which held back up to {held:.2g} a unit of time" if held > 0 else ""
             warnings.warn(
                 f"box: {share.max():.2g} of the mass reached the walls of {name}{told}, enlarge "
                 "the axis",
                 checks.BoxWarning,
-                stacklevel=5,
+                stacklevel=3,
             )
-
-
-class _Stationary:
-    """Whether a row of diagnostics is that of a stationary state."""
-
-    def __init__(self, tolerance, gap):
-        self.tolerance = checks.number("tolerance", tolerance, above=0)
-        self.gap = gap if gap == np.inf else checks.number("gap", gap, above=0)
-        self.best, self.idle = np.inf, 0
-
-    def check(self, row):
-        if self.gap < np.inf and "gap" not in row:
-            raise checks.InputError(
-                f"gap: {self.gap:g} cannot be asked of this method, use wgf.ImplicitFiniteVolume"
-            )
-
-    def __call__(self, row):
-        size = abs(row["objective"])
-        small = row["dissipation"] <= self.tolerance * size
-        gap = row.get("gap", 0.0) / max(size, np.finfo(float).tiny)
-        # at rest the gap has settled, or jumps up and down where a minimum lies between cells
-        self.idle = self.idle + 1 if small and gap > 0.9 * self.best else 0
-        self.best = min(self.best, gap)
-        return small and gap <= self.gap
-
-    def stuck(self):
-        """Return whether the state rests with too large a gap, and warn of it."""
-        if self.idle < IDLE:
-            return False
-        warnings.warn(
-            f"until: the state rests with a gap of {self.best:.2g} of |F| where {self.gap:.2g} is "
-            "asked, refine the mesh or ask for less",
-            checks.StationaryWarning,
-            stacklevel=4,
-        )
-        return True
-
-
-class _Stored:
-    """The snapshots of a run that rank 0 wrote, read when they are asked for."""
-
-    def __init__(self, path):
-        self.path = path
-
-    @functools.cached_property
-    def _snapshots(self):
-        from wgf.record.store import open_run
-
-        return open_run(self.path).snapshots
-
-    def __len__(self):
-        return len(self._snapshots)
-
-    def __getitem__(self, index):
-        return self._snapshots[index]
-
-
-class _Keeper:
-    """Collects rows and snapshots in memory and, if asked, on disk: rank 0 writes."""
-
-    def __init__(self, flow, start, method, stepper, save, overwrite, resume):
-        names = flow.axis_names(start)
-        problem = {
-            "flow": repr(flow),
-            "method": repr(method),
-            "start": repr(start),
-            "axes": list(names),
-            "terms": list(flow.functional.part_names),
-        }
-        risks = flow.functional.risks
-        target = risks[0].loss.target if risks else None
-        abscissa = risks[0].features.abscissa if risks else None
-        self.solution = Solution(problem, target, abscissa)
-        self.solution.functional = flow.functional
-        self.rows = {}
-        self.steps = -1
-        self.last = None
-        self.writer = None
-        self.path = save
-        self.ranks = parallel.world()
-        if save is not None:
-            from wgf.record.store import Writer
-
-            self.writer = self.ranks.on_first(
-                lambda: Writer(
-                    save,
-                    problem=problem,
-                    target=target,
-                    abscissa=abscissa,
-                    overwrite=overwrite,
-                    resume=resume,
-                    notes=provenance.kept_features(stepper),
-                )
-            )
-
-    def continued(self, stepper, method, flow):
-        """Take over the stored run and return the stepper in its last state.
-
-        A run that was killed before its first snapshot goes on with `stepper`, at the start.
-        """
-        from wgf.record.store import open_run
-
-        if not self.ranks.on_first(lambda: self.writer.entries, everywhere=True):
-            return stepper
-        try:
-            run = open_run(self.path)
-            for key, value in self.solution.problem.items():
-                if run.problem.get(key) != value:
-                    raise checks.InputError(
-                        f"resume: the {key} of the stored run was {run.problem.get(key)}, now it "
-                        f"is {value}, give the same problem or another directory"
-                    )
-            stepper = method.prepare(flow, run.final)
-            stepper.restore(run.restart())
-        except KeyError as error:
-            self._release()
-            raise checks.InputError(
-                f"resume: the last snapshot of {run.path} does not hold {error}, which this "
-                "method needs to go on, run again"
-            ) from None
-        except BaseException:
-            self._release()
-            raise
-        solution = self.solution
-        solution.times, solution.outputs = run.times, run.outputs
-        solution.diagnostics = run.diagnostics
-        if self.ranks.everywhere:
-            solution.snapshots = list(run.snapshots)
-        self.steps = len(run.diagnostics["t"]) - 1
-        self.last = {name: float(column[-1]) for name, column in run.diagnostics.items()}
-        return stepper
-
-    def _release(self):
-        if self.writer is not None:
-            self.writer.release()
-
-    def row(self, row):
-        """Keep a row after adding the residual of the energy identity up to it."""
-        before = self.last
-        row["residual"] = 0.0
-        if before is not None:
-            # what falls with momentum is not the objective
-            energy = "lyapunov" if "lyapunov" in row else "objective"
-            change = row[energy] - before[energy]
-            row["residual"] = before["residual"] + (change + row["dt"] * row["dissipation"])
-        self.last = dict(row)
-        for name, value in row.items():
-            self.rows.setdefault(name, []).append(float(value))
-        self.steps += 1
-
-    def snapshot(self, stepper):
-        measure, output = stepper.measure, stepper.output
-        output = None if output is None else np.array(output)
-        if self.path is not None:
-            restart = stepper.restart()
-            self.ranks.on_first(
-                lambda: self.writer.write(
-                    self.steps, stepper.time, measure, output, self.rows, restart
-                ),
-                sent=getattr(measure, "stream", None),
-            )
-        self.solution.append(stepper.time, measure, output, self.rows)
-        if not self.ranks.everywhere:
-            self.solution.snapshots = []
-        self.rows = {}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if kind is not None and self.writer is not None:
-            self.writer.close("failed")
-        elif kind is None:
-            if self.path is not None:
-                self.ranks.on_first(lambda: self.writer.close(self.solution.status))
-            if not self.ranks.everywhere:
-                self.solution.snapshots = _Stored(self.path)
-            if self.ranks.rank == 0:
-                warn_of_walls(self.solution)
-        return False

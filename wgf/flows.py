@@ -1,18 +1,19 @@
 """Flows: the equations, without numerics."""
 
+import numpy as np
+
 from wgf import checks
-from wgf.functional.functional import Functional, Term
+from wgf.functional import forms
+from wgf.functional.functional import Functional
+from wgf.measures.base import Measure
 from wgf.measures.density import Density
 from wgf.measures.mesh import VELOCITY
-from wgf.measures.particles import Particles
 
 
 class _Transport:
     """A functional whose measures move, with a factor of the force along every axis."""
 
     def __init__(self, F, frozen, mobility):
-        if isinstance(F, Term):
-            F = Functional([F])
         self.functional = checks.instance("flow functional", F, Functional)
         self.frozen = checks.axis_names("flow frozen", frozen)
         self.mobility = {}
@@ -61,6 +62,11 @@ class GradientFlow(_Transport):
         )
 
 
+def _idle(form):
+    """Return whether a penalty along axes has the strength 0."""
+    return isinstance(form, forms.Separable) and not form.profile(np.ones(1)).any()
+
+
 class FisherRao:
     """Wasserstein-Fisher-Rao flow of an unbalanced measure on positions.
 
@@ -91,8 +97,6 @@ class FisherRao:
     """
 
     def __init__(self, F, growth=1.0, transport=1.0):
-        if isinstance(F, Term):
-            F = Functional([F])
         self.functional = checks.instance("flow functional", F, Functional)
         self.growth = checks.number("fisher-rao growth", growth, minimum=0)
         self.transport = checks.number("fisher-rao transport", transport, minimum=0)
@@ -118,24 +122,22 @@ class FisherRao:
         """Raise `InputError` if the functional or the measure do not allow this flow."""
         names = self.functional.axis_names(measure)
         for name, term in zip(self.functional.part_names, self.functional.terms):
-            if term.local or term.pairwise:
+            if isinstance(term.form(), forms.Local | forms.Pairwise):
                 raise checks.InputError(
                     f"fisher-rao: the term {name} has no growth step, use wgf.GradientFlow"
                 )
         if not self.signed:
             return
         for name, term in zip(self.functional.part_names, self.functional.terms):
-            if term.composed:
+            form, kink = term.form(), term.kink(names)
+            if isinstance(form, forms.Composed) or _idle(form):
                 continue
-            kink = term.kink(names)
-            idle = getattr(term, "strength", 1.0) == 0
-            if not idle and (not term.linear or not kink[0] or kink[1:].any()):
+            if not isinstance(form, forms.Linear) or not kink[0] or kink[1:].any():
                 raise checks.InputError(
                     f"fisher-rao: the term {name} is not homogeneous of degree 1 in the amplitude "
                     f"{names[0]}, use an l1 penalty on {names[0]} alone"
                 )
-        first = measure.mesh.axes[0].centers if isinstance(measure, Density) else None
-        values = measure.points[:, 0] if first is None else first
+        values = measure.coordinates(0)
         if abs(abs(values) - 1).max() > 1e-12:
             worst = values[abs(abs(values) - 1).argmax()]
             raise checks.InputError(
@@ -205,7 +207,7 @@ class HeavyBall(_Transport):
         self.temperature = checks.number("heavy ball temperature", temperature, minimum=0)
         F = self.functional
         for name, term in zip(F.part_names, F.terms):
-            if term.local:
+            if isinstance(term.form(), forms.Local):
                 raise checks.InputError(
                     f"heavy ball: the term {name} is a pressure that it does not have, leave it "
                     "out and give a temperature"
@@ -219,8 +221,8 @@ class HeavyBall(_Transport):
         InputError
             For a density on a mesh that is no phase space.
         """
-        checks.instance("measure", measure, (Density, Particles))
-        if isinstance(measure, Particles):
+        checks.instance("measure", measure, Measure)
+        if measure.kind == "particles":
             names = self.functional.axis_names(measure)
             return (*names, *(VELOCITY + name for name in names))
         if measure.mesh.phase is None:

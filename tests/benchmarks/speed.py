@@ -174,9 +174,9 @@ def step_rows(small, repeats, clock="wall"):
         potential = stepper.variation.fill(kernels.empty(values.size))
         given = Variation.stored(potential, stepper.slab.shape)
 
-        def stages(stepper=stepper, values=values, given=given):
-            stepper._transport(values, given, values, stepper._stage, 1e-4, 0.0)
-            stepper._transport(stepper._stage, given, values, stepper._candidate, 1e-4, 0.5)
+        def stages(upwind=stepper.upwind, values=values, given=given):
+            upwind.transport(values, given, values, upwind.stage, 1e-4, 0.0)
+            upwind.transport(upwind.stage, given, values, upwind.candidate, 1e-4, 0.5)
 
         whole, bare = alternate([lambda s=stepper: s.advance(10.0), stages], repeats, clock)
         text = f"tanh ({names.replace(' ', ', ')}), {' × '.join(map(str, shape))}"

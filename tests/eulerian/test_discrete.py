@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from strategies import functionals_and_densities
 
 import wgf
-from wgf.eulerian.discrete import DiscreteFunctional, FeatureOperator
+from wgf.eulerian.discrete import DiscreteFunctional
+from wgf.eulerian.features import FeatureOperator
 
 
 @settings(max_examples=100)
@@ -79,7 +80,7 @@ def test_output_and_variation_are_adjoint(compressed):
 
 def test_a_matrix_too_large_is_made_block_by_block(monkeypatch):
     features, mesh, stored = operator_case(False)
-    monkeypatch.setattr("wgf.eulerian.discrete.FEATURE_BYTES", 16 * 200 * 100)
+    monkeypatch.setattr("wgf.eulerian.features.FEATURE_BYTES", 16 * 200 * 100)
     operator = FeatureOperator(features, mesh, memory=1000)
     assert operator.matrix is None and operator.rank is None
     values = np.random.default_rng(2).random(mesh.cells)

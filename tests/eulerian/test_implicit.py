@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from strategies import densities, functionals, meshes
 
 import wgf
-from wgf.eulerian.implicit import residual_slope, step_residual
 from wgf.eulerian.implicit_kernels import LANES, solve_panel
+from wgf.eulerian.sweep import residual_slope, step_residual
 
 KERNELS = (
     lambda z: 0.5 * np.sum(z**2, axis=1),

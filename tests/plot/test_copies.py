@@ -5,7 +5,9 @@ import pytest
 
 import wgf
 from wgf import plot
-from wgf.plot import copies
+from wgf.measures.signed import copies_of
+from wgf.plot import panels
+from wgf.plot.views import Signed
 
 
 def problem(dimension):
@@ -36,18 +38,17 @@ def test_a_stored_run_keeps_the_signed_measure(runs):
     final = wgf.solve(flow, start, until=2.0, every=0.5).final
     assert np.array_equal(wgf.signed.difference(final), wgf.signed.difference(runs[0].final))
     names = [name for name in final.names if name != "w"]
-    values, axes = copies.signed_marginal(final, range(len(names)))
-    assert np.allclose(values, wgf.signed.difference(final), rtol=1e-14)
-    assert [axis.cells for axis in axes] == [16] * len(names)
+    seen = Signed(final).marginal(*range(len(names)))
+    assert np.allclose(seen.values, wgf.signed.difference(final), rtol=1e-14)
+    assert seen.mesh.shape == (16,) * len(names)
 
 
 def test_figures(runs, tmp_path):
     for run, name in zip(runs, ("mesh.png", "cloud.png")):
         figure = plot.run(run, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 10_000
-        texts = {ax.get_title() for ax in figure.axes}
         labels = {text for ax in figure.axes for text in (ax.get_xlabel(), ax.get_ylabel())}
-        assert "the two copies" in texts
+        assert "mass of the two copies" in labels
         # no axis of signs is drawn
         assert "w" not in labels
     figure = wgf.compare(*runs).plot(tmp_path / "comparison.png")
@@ -70,10 +71,10 @@ def test_the_line_panel_holds_the_signed_mass():
     flow, start = problem(1)
     final = wgf.solve(flow, start, until=2.0).final
     ax = Figure().subplots()
-    copies.line_panel(ax, [("density", final)], 1, "x")
+    panels.line_panel(ax, [("density", Signed(final))], 0, "x")
     drawn = {patch.get_label(): patch.get_data() for patch in ax.patches}
     total = sum((step.values * np.diff(step.edges)).sum() for step in drawn.values())
-    below, above = copies.copies_of(final)
+    below, above = copies_of(final)
     # densities: what both copies share has cancelled
     assert total == pytest.approx(above - below, rel=1e-12)
     assert drawn["positive"].values.min() >= 0 >= drawn["negative"].values.max()

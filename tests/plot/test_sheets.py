@@ -11,8 +11,9 @@ from PIL import Image
 import wgf
 from wgf import plot
 from wgf.plot import panels
-from wgf.plot.histories import quantiles
+from wgf.plot.histories import SHOWN
 from wgf.plot.style import log_spaced, panel_times
+from wgf.record.solution import Solution
 
 
 def runs(dimension, at=None):
@@ -128,14 +129,14 @@ def test_time_is_logarithmic_where_snapshots_are():
     assert scales["time t"] == "log"
 
 
-def test_particles_in_many_dimensions_are_drawn_along_the_first(tmp_path):
+def test_particles_in_many_dimensions_are_drawn_along_every_axis(tmp_path):
     generator = np.random.default_rng(0)
     F = wgf.Risk(wgf.Neurons(generator.normal(size=(9, 6)), "tanh"), wgf.Squared(np.ones(9)))
     start = wgf.Particles(generator.normal(size=(20, 7)))
     run = wgf.solve(wgf.GradientFlow(F), start, 1.0, every=0.25)
     figure = plot.run(run, tmp_path / "sheet.png", F)
     labels = [ax.get_ylabel() for ax in figure.axes]
-    assert "w3" in labels and "w4" not in labels
+    assert {"a", *(f"w{k}" for k in range(1, 7))} <= set(labels)
     plot.movie(run, tmp_path / "film.gif", frames=2)
 
 
@@ -144,7 +145,9 @@ def test_the_surface_of_a_ball_of_mass():
     values = np.zeros(mesh.shape)
     values[1:3, 0, 3] = 1.0
     figure = Figure()
-    panels.surface(figure.add_subplot(projection="3d"), wgf.Density(mesh, values), mesh.names)
+    run = Solution()
+    run.append(0.0, wgf.Density(mesh, values), None, {})
+    panels.surface(figure.add_subplot(), plot.View([("density", run)]))
     (series,) = plot.figure_numbers(figure).values()
     corners = np.stack([series["90% of the mass"][c] for c in "zxy"], axis=1)
     # two cubes beside each other have ten faces, here 1 < a < 3, 0 < w1 < 1, 3 < w2 < 4
@@ -174,9 +177,9 @@ def test_labels_are_drawn_as_two_distributions():
 def test_quantiles_of_cells_and_points():
     mesh = wgf.Mesh(x=wgf.Axis(0, 1, 10))
     uniform = wgf.Density.uniform(mesh)
-    np.testing.assert_allclose(quantiles(uniform, 0), [0.05, 0.25, 0.5, 0.75, 0.95])
+    np.testing.assert_allclose(uniform.quantiles(0, SHOWN), [0.05, 0.25, 0.5, 0.75, 0.95])
     cloud = wgf.Particles(np.arange(1, 101)[::-1, None] / 100.0)
-    np.testing.assert_allclose(quantiles(cloud, 0), [0.05, 0.25, 0.5, 0.75, 0.95], atol=0.011)
+    np.testing.assert_allclose(cloud.quantiles(0, SHOWN), [0.05, 0.25, 0.5, 0.75, 0.95], atol=0.011)
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])

@@ -8,28 +8,49 @@ SIGTERM.
 """
 
 import argparse
+import builtins
 import contextlib
+import copy
+import dataclasses
+import functools
+import inspect
 import io
 import os
-import pathlib
+import re
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 
 from wgf import __version__, checks, parallel
-from wgf.command import runner
+from wgf.command import runner, verbs
+from wgf.command.options import notes, parameters
+from wgf.command.signals import Stopped
 
-METHODS = ("mesh", "particles", "both")
+EVERY = parameters(runner.Settings)
+# settings whose value a script is given that declares a parameter of that name; its parameters of
+# other names are options of its own
+SHARED = ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
+SHARED += ("dry_run", "profile")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports its errors as all bad input is reported."""
+    """Reports its errors as all bad input is reported; takes no abbreviations."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+        # argparse itself takes -1e-3 for an option
+        self._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
 
     def error(self, message):
-        message = " ".join(message.split())
-        raise checks.InputError(f"command line: {message}, see '{self.prog} --help'")
+        message, remedy = " ".join(message.split()), f"see '{self.prog} --help'"
+        unknown = re.match(r"unrecognized arguments: (--[^ =]+)", message)
+        hint = checks.nearest(unknown[1], self._option_string_actions) if unknown else ""
+        if hint.startswith("did"):
+            remedy = f"{hint} If not, {remedy}"
+        raise checks.InputError(f"command line: {message}, {remedy}")
 
 
-def main(setup=None, argv=None):
+def main(setup: Callable | None = None, argv: Sequence[str] | None = None) -> int:
     """Run the command line and leave the process with the exit status.
 
     Parameters
@@ -38,11 +59,31 @@ def main(setup=None, argv=None):
         The function of a solver script; without it the first argument is a command.
     argv : list of str, optional
         Arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status, in a notebook only: the session goes on, and its arguments are its own.
     """
-    sys.exit(status(setup, argv))
+    interactive = hasattr(builtins, "__IPYTHON__") or hasattr(sys, "ps1")
+    if not interactive:
+        sys.exit(status(setup, argv))
+    if argv is None and not _script_is_run(setup):
+        argv = ()
+    try:
+        return status(setup, argv)
+    except SystemExit as left:
+        # after --help
+        return left.code or 0
 
 
-def status(setup=None, argv=None):
+def _script_is_run(setup):
+    """Return whether the process was told to run the file that defines `setup` (%run)."""
+    file = setup and runner.plain(setup).__code__.co_filename
+    return bool(file) and os.path.realpath(file) == os.path.realpath(sys.argv[0])
+
+
+def status(setup: Callable | None = None, argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; see `main`."""
     argv = sys.argv[1:] if argv is None else list(argv)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
@@ -65,13 +106,13 @@ def _status(setup, argv):
         if setup is None:
             _command(argv)
         else:
-            _run_setup(setup, argv, pathlib.Path(sys.argv[0]).name)
+            _run_setup(setup, argv, runner.script_of(setup)[0] + ".py")
         sys.stdout.flush()
     except checks.InputError as error:
         return _complain(error, 2)
     except checks.NumericalError as error:
         return _complain(error, 3)
-    except runner.Stopped as error:
+    except Stopped as error:
         return _complain(error, error.code)
     except KeyboardInterrupt:
         return _complain("interrupted before the run began", 130)
@@ -102,271 +143,187 @@ def _sentence(error):
 def _command(argv):
     if "_ARGCOMPLETE" in os.environ:
         _complete()
-    if argv[:1] == ["run"] and len(argv) > 1 and argv[1] not in ("-h", "--help"):
+    if argv[:1] in (["run"], ["sweep"]) and len(argv) > 1 and argv[1] not in ("-h", "--help"):
         # a script's own options may look like anything, so they never meet the parser of commands
-        if argv[1].startswith("-"):
+        verb, script = argv[:2]
+        if script.startswith("-"):
             raise checks.InputError(
-                f"command line: {argv[1]} stands before the script, write wgf run SCRIPT [options]"
+                f"command line: {script} stands before the script, write wgf {verb} SCRIPT "
+                "[options]"
             )
-        _run_setup(runner.load_setup(argv[1]), argv[2:], f"wgf run {argv[1]}")
+        call = _run_setup if verb == "run" else functools.partial(_sweep, script)
+        call(runner.load_setup(script), argv[2:], f"wgf {verb} {script}")
         return
-    chosen = _commands()[0].parse_args(argv)
-    call = {"compare": _compare, "inspect": _inspect, "plot": _plot, "resume": _resume}
-    call |= {"verify": _verify, "pack": _pack, "new": _new, "movie": _movie}
-    call[chosen.command](chosen)
+    _call(vars(_commands()[0].parse_args(argv)))
 
 
 def _complete():
     """Tell the shell what may follow, also the options of a script, and leave the process."""
     import argcomplete
 
-    parser, run = _commands()
+    parser, commands = _commands()
     words = os.environ.get("COMP_LINE", "").split()
     if words[1:2] == ["run"] and words[3:] and os.path.isfile(words[2]):
-        _add_options(run, runner.load_setup(words[2]))
+        _add_options(commands["run"], runner.load_setup(words[2]))
     argcomplete.autocomplete(parser)
 
 
 def _commands():
-    """Return the parser of all commands, and that of ``run``."""
+    """Return the parser of all commands, and those of each by name."""
     parser = _Parser(
         prog="wgf",
         description="Wasserstein gradient flows as a density on a mesh and as particles.",
     )
     parser.add_argument("--version", action="version", version=f"wgf {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, command in verbs.COMMANDS.items():
+        text = command.__doc__.split("\n")[0]
+        one = commands.add_parser(
+            name, help=text[0].lower() + text[1:].rstrip("."), description=text
+        )
+        about = notes(command)
+        for word in inspect.signature(command).parameters.values():
+            more = {"help": about[word.name]}
+            if word.kind is word.VAR_POSITIONAL:
+                one.add_argument(word.name, nargs="*", **more)
+            elif word.default is word.empty and word.kind is word.KEYWORD_ONLY:
+                flags = f"-{word.name[0]}", f"--{word.name}"
+                one.add_argument(*flags, required=True, metavar="path", **more)
+            elif word.default is word.empty:
+                one.add_argument(word.name, **more)
+        for option in parameters(command, required=False).values():
+            _add(one, option)
+    return parser, commands.choices
 
-    one = commands.add_parser(
-        "run",
-        help="run a solver script",
-        description="Run a solver script; 'wgf run SCRIPT --help' lists the script's options.",
-    )
-    one.add_argument("script", help="path of a solver script, such as solvers/spikes_2d.py")
-    one.add_argument("options", nargs="*", help="options of the script")
 
-    begin = commands.add_parser("new", help="write a commented solver script to start from")
-    begin.add_argument("name", help="name or path of the script; an existing file is never touched")
-
-    two = commands.add_parser(
-        "compare",
-        help="compare stored runs",
-        description="Compare two stored runs over time, or several with the first one: a "
-        "convergence study at the last time that all share.",
-    )
-    two.add_argument(
-        "runs",
-        nargs="+",
-        metavar="RUN",
-        help="directories of two runs, or one that holds both sides; of a reference and several",
-    )
-    two.add_argument("--plot", metavar="FILE", help="draw the comparison into this file")
-    two.add_argument("--data", metavar="FILE", help="write the tables to this .csv or .h5 file")
-
-    show = commands.add_parser("inspect", help="describe a stored run")
-    show.add_argument("run", help="directory of a run")
-
-    draw = commands.add_parser("plot", help="draw a stored run")
-    draw.add_argument("run", help="directory of a run")
-    draw.add_argument("--out", metavar="FILE", help="file of the figure (default RUN/figure.png)")
-    draw.add_argument("--data", metavar="FILE", help="write what is drawn to this .csv or .h5 file")
-    draw.add_argument(
-        "--script",
-        metavar="FILE",
-        help="the run's solver script, to draw level lines of F' with it",
-    )
-
-    film = commands.add_parser("movie", help="make a film of a stored run")
-    film.add_argument("run", help="directory of a run")
-    film.add_argument("out", metavar="FILE", help="film to write, .gif or .mp4 (needs ffmpeg)")
-    film.add_argument("--rate", type=int, default=12, help="frames a second (default 12)")
-
-    more = commands.add_parser("resume", help="continue an unfinished run")
-    more.add_argument("out", help="directory that 'wgf run' was given as --out")
-    more.add_argument("script", help="the solver script that began the run")
-    more.add_argument("--quiet", action="store_true", help="show no progress")
-
-    check = commands.add_parser("verify", help="check every file of a run, rebuild its index")
-    check.add_argument("run", help="directory of a run")
-
-    one_file = commands.add_parser("pack", help="make one HDF5 file of a stored run")
-    one_file.add_argument("run", help="directory of a run")
-    one_file.add_argument(
-        *("-o", "--out"),
-        required=True,
-        metavar="FILE",
-        help="file to write; one that ends in .vtkhdf is for VTK and ParaView",
-    )
-
-    return parser, one
+def _call(given):
+    """Call a command with what its parser found."""
+    command = verbs.COMMANDS[given.pop("command")]
+    options, words, named = parameters(command, required=False), [], {}
+    for word in inspect.signature(command).parameters.values():
+        if word.kind is word.VAR_POSITIONAL:
+            words += given[word.name]
+        elif word.kind is word.POSITIONAL_OR_KEYWORD:
+            words.append(given[word.name])
+        elif word.name in given:
+            value = given[word.name]
+            named[word.name] = options[word.name].read(value) if word.name in options else value
+    command(*words, **named)
 
 
 def _run_setup(setup, argv, prog):
     """Read the options that the signature of `setup` and the runner define, and run."""
     parser = _Parser(prog=prog, description=_first_paragraph(setup))
-    own, parameters = _add_options(parser, setup)
-    values = vars(parser.parse_args(argv))
-    settings = argparse.Namespace(**{key: values[key] for key in own})
-    arguments = {key: values[key] for key in parameters}
+    own = _add_options(parser, setup)
+    values, settings = _read(vars(parser.parse_args(argv)), own)
+    settings = dataclasses.replace(settings, out=settings.out or _folder(setup))
     if settings.dry_run:
         from wgf.command.estimate import dry_run
 
-        print(dry_run(setup, arguments, settings))
+        print(dry_run(setup, values, settings))
         return
-    runner.run(setup, arguments, settings)
+    runner.run(setup, values, settings)
 
 
-def _add_options(parser, setup):
-    """Add the options of a script; return the names of the runner's, and the script's own."""
-    own = _runner_options(parser, pathlib.Path("runs") / runner.script_name(setup))
-    parameters = runner.setup_parameters(setup)
-    for key, (default, note) in parameters.items():
-        if key in own:
-            # a script that declares one of the runner's options is given its value
-            parser.set_defaults(**{key: default})
-        else:
-            _add_option(parser, key, default, note)
-    return own, parameters
+def _sweep(script, setup, argv, prog):
+    """Read what is varied and what all members share, and sweep."""
+    from wgf.command import sweep
+
+    parser = _Parser(prog=prog, description=_first_paragraph(setup))
+    own = _add_options(parser, setup, [*sweep.SETTINGS, "method", "out", "quiet"])
+    group = parser.add_argument_group("options of a sweep")
+    group.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="NAME=V1,V2",
+        help="run with each of these values of an option; items of a tuple are joined by colons",
+    )
+    group.add_argument("--seeds", default="0:1", metavar="A:B", help="run with seeds A, …, B - 1")
+    group.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a processor)")
+    given = vars(parser.parse_args(argv))
+    vary, seeds, jobs = (given.pop(name) for name in ("vary", "seeds", "jobs"))
+    parts = [text.partition("=") for text in vary]
+    bad = [name for name, sign, _ in parts if not sign]
+    if bad:
+        raise checks.InputError(f"vary: {bad[0]!r} names no values, write {bad[0]}=V1,V2")
+    ends = re.fullmatch(r"(\d+):(\d+)", seeds)
+    if ends is None:
+        raise checks.InputError(f"seeds: {seeds!r} is not a range, write A:B, which leaves B out")
+    values, every = _read(given, own)
+    given = {k: values[k] for k in own if k in given} | {
+        k: getattr(every, k) for k in sweep.SETTINGS if f"every {k}" in given
+    }
+    found = sweep.sweep(
+        script,
+        {name.replace("-", "_"): texts.split(",") for name, _, texts in parts},
+        range(int(ends[1]), int(ends[2])),
+        out=every.out,
+        jobs=jobs,
+        method=every.method,
+        quiet=every.quiet,
+        **given,
+    )
+    for text in found.failures:
+        print(f"failed: {text}")
+    print(found.path / "sweep.h5")
+
+
+def _folder(setup):
+    return os.path.join("runs", runner.script_of(setup)[0])
+
+
+def _add_options(parser, setup, names=None):
+    """Add the options of a script and those of every script; return the script's own by name."""
+    own = parameters(setup)
+    group = parser.add_argument_group("options of every script")
+    for option in EVERY.values():
+        if names is not None and option.name not in names:
+            continue
+        if option.name in SHARED or option.name not in own:
+            _add(group, option, "every ")
+    for option in own.values():
+        if option.name in SHARED:
+            continue
+        try:
+            _add(parser, option, negatable=True)
+        except argparse.ArgumentError:
+            raise checks.InputError(
+                f"script: the parameter {option.name} of setup() becomes the option {option.flag}, "
+                "which means something else, rename it"
+            ) from None
+    return own
+
+
+def _add(parser, option, prefix="", negatable=False):
+    """Add an option to a parser; what is not given is left out of what the parser finds."""
+    flag, shape = option.flag, option.shape
+    if option.flagged and negatable:
+        shape = {"action": argparse.BooleanOptionalAction}
+    elif option.flagged:
+        flag = flag.replace("--", "--no-") if option.default else flag
+        shape = {"action": "store_false" if option.default else "store_true"}
+    text = (option.note if option.flagged and not negatable else option.help).replace("%", "%%")
+    dest = prefix + option.name
+    parser.add_argument(flag, dest=dest, default=argparse.SUPPRESS, help=text, **shape)
+
+
+def _read(given, own):
+    """Return the arguments of `setup` and the settings; what is not given has its default."""
+    every = {k.removeprefix("every "): v for k, v in given.items() if k.startswith("every ")}
+    values, settings = {}, {name: EVERY[name].read(words) for name, words in every.items()}
+    for name, option in own.items():
+        values[name] = copy.copy(option.default)
+        if name in SHARED:
+            # a script that declares one of these is given its value
+            values[name] = settings.setdefault(name, values[name])
+        elif name == "until" and given.get(name) == "stationary" != option.default:
+            settings[name] = given[name]
+        elif name in given:
+            values[name] = option.read(given[name])
+    return values, runner.Settings(**settings)
 
 
 def _first_paragraph(setup):
-    text = setup.__globals__.get("__doc__") or setup.__doc__ or ""
+    text = runner.plain(setup).__globals__.get("__doc__") or setup.__doc__ or ""
     return text.strip().split("\n\n")[0]
-
-
-def _runner_options(parser, out):
-    """Add the options that every script has and return their names."""
-    group = parser.add_argument_group("options of every script")
-    group.add_argument("--method", choices=METHODS, default="both", help="(default both)")
-    group.add_argument(
-        "--particles",
-        type=int,
-        metavar="M",
-        help="draw M particles from the start; 0 takes one a cell (default: the script's)",
-    )
-    group.add_argument("--seed", type=int, default=0, help="of the particles drawn (default 0)")
-    group.add_argument(
-        "--order", type=int, choices=(1, 2), help="of the finite volumes (default 2)"
-    )
-    group.add_argument("--out", default=str(out), help=f"directory of the run (default {out})")
-    group.add_argument("--overwrite", action="store_true", help="replace an existing run")
-    group.add_argument("--quiet", action="store_true", help="show no progress")
-    group.add_argument(
-        "--no-plot", dest="plot", action="store_false", help="draw no figure at the end"
-    )
-    group.add_argument(
-        "--dry-run", action="store_true", help="write nothing: print sizes, memory, steps, time"
-    )
-    group.add_argument("--profile", action="store_true", help="print where the time went")
-    known = ("method", "particles", "seed", "order", "out", "overwrite", "quiet", "plot")
-    return (*known, "dry_run", "profile")
-
-
-def _add_option(parser, key, default, note):
-    flag = "--" + key.replace("_", "-")
-    shown = "" if default is None else f" (default {default})"
-    text = (note + shown).strip().replace("%", "%%")
-    if isinstance(default, bool):
-        parser.add_argument(flag, default=default, action=argparse.BooleanOptionalAction, help=text)
-        return
-    if isinstance(default, tuple):
-        kind, count = type(default[0]), len(default)
-        parser.add_argument(flag, type=kind, nargs=count, default=default, help=text)
-        return
-    kind = str if default is None else type(default)
-    parser.add_argument(flag, type=kind, default=default, metavar=kind.__name__, help=text)
-
-
-def _open(path):
-    from wgf.record.store import open_run
-
-    return open_run(path)
-
-
-def _compare(chosen):
-    from wgf.comparison.pair import Comparison, compare, sentence
-
-    if chosen.data:
-        from wgf.record import tables
-
-        tables.check_path(chosen.data)
-    if chosen.plot:
-        from wgf.plot.files import check
-
-        check(chosen.plot)
-    comparison = compare(*map(_open, _pair(chosen.runs)))
-    print(comparison)
-    if isinstance(comparison, Comparison):
-        ending = sentence(comparison.at_end(), comparison.table["t"][-1])
-        print(ending, end="\n" if ending else "")
-    if chosen.data:
-        comparison.save(chosen.data)
-        print(f"\n{chosen.data}")
-    if chosen.plot:
-        runner.draw(comparison, chosen.plot)
-        print(f"\n{chosen.plot}")
-
-
-def _pair(paths):
-    """Return the runs to compare, of a single directory the two sides in it."""
-    if len(paths) > 1:
-        return paths
-    sides = [pathlib.Path(paths[0]) / side for side in runner.SIDES["both"]]
-    if not all(side.is_dir() for side in sides):
-        raise checks.InputError(
-            f"compare: {paths[0]} holds no {sides[0].name} and {sides[1].name} beside each other, "
-            "give two runs"
-        )
-    return sides
-
-
-def _inspect(chosen):
-    from wgf.record.store import summary
-
-    print(summary(_open(chosen.run)))
-
-
-def _plot(chosen):
-    path = chosen.out or pathlib.Path(chosen.run) / "figure.png"
-    functional = None
-    if chosen.script:
-        functional = runner.stored_functional(chosen.run, runner.load_setup(chosen.script))
-    runner.draw(_open(chosen.run), path, functional, chosen.data)
-    print(path)
-    if chosen.data:
-        print(chosen.data)
-
-
-def _movie(chosen):
-    from wgf import plot
-
-    plot.movie(_open(chosen.run), chosen.out, chosen.rate)
-    print(chosen.out)
-
-
-def _new(chosen):
-    from wgf.command import template
-
-    path = template.write(chosen.name)
-    print(f"{path}: run it with wgf run {path}")
-
-
-def _resume(chosen):
-    runner.resume(chosen.out, runner.load_setup(chosen.script), quiet=chosen.quiet)
-
-
-def _verify(chosen):
-    from wgf.record.store import verify
-
-    bad = verify(chosen.run)
-    if bad:
-        name, trouble = bad[0]
-        more = f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
-        raise checks.InputError(f"{pathlib.Path(chosen.run) / name}: {trouble}{more}")
-    print(f"{chosen.run}: every file is what was written")
-
-
-def _pack(chosen):
-    from wgf.record.store import pack
-
-    pack(chosen.run, chosen.out)
-    print(chosen.out)

@@ -4,15 +4,20 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Callable
+
+import numpy as np
 
 from wgf.command import runner
-from wgf.measures.density import Density
 
+# how long to try, at most
 SECONDS = 2.0
 STEPS = 20
+# a step towards no time in particular
+LONGEST = 1e3
 
 
-def dry_run(setup, values, settings):
+def dry_run(setup: Callable, values: dict, settings: runner.Settings) -> str:
     """Return a text on what `runner.run` would do, after a few steps and without writing.
 
     Steps and time are those of the whole run if the steps stay as long as the last one taken;
@@ -24,61 +29,62 @@ def dry_run(setup, values, settings):
     InputError
         Like the run itself.
     """
-    system, begin, chosen = runner.prepare(setup, values, settings)
-    from wgf.driver import default_method, output_times
+    from wgf.driver import output_times
     from wgf.record.provenance import kept_features
 
-    snapshots = output_times(system.until, system.every, system.at)
-    lines = [f"{system.flow!r}", f"until t = {system.until:g}, {len(snapshots)} snapshots"]
-    for side, start in begin.items():
-        method = chosen[side] or default_method(system.flow, start)
-        lines.append(f"{side}: {_size(start)}, {method!r}")
-        # the first step compiles
-        stepper = method.prepare(system.flow, start)
-        stepper.advance(min(snapshots[1], 1e-9 * system.until))
-        taken, first, began = 0, stepper.time, time.perf_counter()
-        while taken < STEPS and time.perf_counter() - began < SECONDS:
-            left = snapshots[snapshots > stepper.time * (1 + 1e-12)]
-            if not len(left):
-                break
-            last = stepper.time
-            stepper.advance(left[0] - last)
-            taken += 1
-        seconds = (time.perf_counter() - began) / max(taken, 1)
-        lines += _prospect(stepper, first, last if taken else first, taken, seconds, system.until)
-        lines += [f"  {name:<10} {text}" for name, text in kept_features(stepper).items()]
-        lines.append(f"  disk       about {_bytes(len(snapshots) * _stored(start))}")
+    system, sides = runner.prepare(setup, values, settings)
+    times, end = np.array([0.0, math.inf]), "until it stops"
+    if system.until != "stationary":
+        times = output_times(system.until, system.every, system.at)
+        stops = ", or until it stops" if system.stop is not None else ""
+        end = f"until t = {system.until:g}{stops}, {len(times)} snapshots"
+    lines = [f"{system.flow!r}", end]
+    for side in sides:
+        stepper = side.method.prepare(system.flow, side.start)
+        size, numbers = _size(side.start)
+        lines.append(f"{side.name}: {size}, {side.method!r}")
+        found = _steps(stepper, times) | kept_features(stepper)
+        found["disk"] = f"about {_bytes(8 * len(times) * numbers)}"
+        lines += [f"  {name:<10} {text}" for name, text in found.items()]
     # kilobytes, except on macOS
     unit = 1 if sys.platform == "darwin" else 1024
     lines.append(f"memory: {_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)}")
     return "\n".join(lines)
 
 
-def _prospect(stepper, first, last, taken, seconds, until):
-    if not taken:
-        return ["  steps      one"]
-    step = max(stepper.time - last, (stepper.time - first) / taken)
-    steps = taken + math.ceil(max(until - stepper.time, 0) / step)
-    return [
-        f"  steps      about {steps}, now {step:.3g} long",
-        f"  time       about {_duration(steps * seconds)}, {seconds * 1e3:.3g} ms a step",
-    ]
-
-
 def _size(measure):
-    if isinstance(measure, Density):
-        return f"{' x '.join(map(str, measure.mesh.shape))} = {measure.mesh.cells} cells"
-    m, d = measure.points.shape
-    return f"{m} particles in dimension {d}"
+    """Return the size in words and how many numbers a snapshot holds."""
+    if measure.kind == "density":
+        return f"{' x '.join(map(str, measure.mesh.shape))} = {measure.size} cells", measure.size
+    words = f"{measure.size} particles in dimension {measure.dimension}"
+    return words, measure.size * (measure.dimension + 1)
 
 
-def _stored(measure):
-    numbers = (
-        measure.mesh.cells
-        if isinstance(measure, Density)
-        else measure.points.size + len(measure.points)
-    )
-    return 8 * numbers
+def _steps(stepper, times):
+    """Take a few steps and return in words how many there will be and how long they will take."""
+    # the first step compiles
+    stepper.advance(min(times[1], 1e-9 * times[-1], LONGEST))
+    first = last = stepper.time
+    taken, began = 0, time.perf_counter()
+    while taken < STEPS and time.perf_counter() - began < SECONDS:
+        ahead = times[times > stepper.time * (1 + 1e-12)]
+        if not len(ahead):
+            break
+        last = stepper.time
+        stepper.advance(min(ahead[0] - last, LONGEST))
+        taken += 1
+    if not taken:
+        return {"steps": "one"}
+    seconds = (time.perf_counter() - began) / taken
+    step = max(stepper.time - last, (stepper.time - first) / taken)
+    each = f"{seconds * 1e3:.3g} ms per step"
+    if times[-1] == math.inf:
+        return {"steps": f"now {step:.3g} long", "time": each}
+    count = taken + math.ceil(max(times[-1] - stepper.time, 0) / step)
+    return {
+        "steps": f"about {count}, now {step:.3g} long",
+        "time": f"about {_duration(count * seconds)}, {each}",
+    }
 
 
 def _bytes(count):

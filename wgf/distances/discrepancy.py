@@ -4,18 +4,21 @@ Each of them takes densities and particles in any combination, meshes may differ
 both measures to mass 1.
 """
 
+import functools
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
-from wgf.distances.marginals import Distribution, periods, pieces, wasserstein_1, wasserstein_2
+from wgf.distances.marginals import mean_square, periods, pieces, wasserstein_1, wasserstein_2
 from wgf.distances.transport import LIMIT, Bounded, cut
-from wgf.measures.density import Density
+from wgf.measures.base import Measure
 from wgf.measures.particles import Particles
 
 ROWS = 512
 
 
-def energy_distance(first, second, limit=LIMIT):
+def energy_distance(first: Measure, second: Measure, limit: int = LIMIT) -> float:
     """Return ``D`` with ``D^2 = 2 E|X - Y| - E|X - X'| - E|Y - Y'|``.
 
     On one axis ``D^2 = 2 ∫ (F - G)^2 dx`` is evaluated exactly. In more dimensions the measures
@@ -37,8 +40,8 @@ def energy_distance(first, second, limit=LIMIT):
     checks.whole("energy_distance limit", limit, minimum=1)
     period = periods(first, second)
     if len(period) == 1 and not period.any():
-        width, start, stop = pieces(Distribution.of(first), Distribution.of(second))
-        return float(np.sqrt(2 * np.sum(width * (start**2 + start * stop + stop**2) / 3)))
+        width, start, stop = pieces(first, second)
+        return float(np.sqrt(2 * np.sum(width * mean_square(start, stop))))
     (x, a, _), (y, b, _) = cut(first, limit), cut(second, limit)
     x, y = _on_circles(x, period), _on_circles(y, period)
     square = 2 * _mean_distance(x, a, y, b)
@@ -63,7 +66,7 @@ def _mean_distance(x, a, y, b):
     return sum(a[k : k + ROWS] @ (cdist(x[k : k + ROWS], y) @ b) for k in range(0, len(x), ROWS))
 
 
-def mmd(first, second, width=None):
+def mmd(first: Measure, second: Measure, width: ArrayLike | None = None) -> float:
     """Return the maximum mean discrepancy for the kernel ``exp(-sum_i (x_i - y_i)^2 / 2 s_i^2)``.
 
     ``MMD^2 = ∫∫ k d(mu - nu) d(mu - nu)``. Cells are integrated exactly, a periodic axis has the
@@ -99,93 +102,78 @@ def mmd(first, second, width=None):
     return float(np.sqrt(max(square, 0.0)))
 
 
-def default_width(measure):
+def default_width(measure: Measure) -> np.ndarray:
     """Return the standard deviation along every axis, 1 where it is 0."""
     spread = np.sqrt(np.maximum(np.diag(measure.covariance()), 0))
     return np.where(spread > 0, spread, 1.0)
 
 
-def kernel_mean(first, second, width, period):
+def kernel_mean(first: Measure, second: Measure, width: np.ndarray, period: np.ndarray) -> float:
     """Return ``E k(X, Y)`` of the Gaussian kernel, see `mmd`; cells are integrated exactly."""
-    if isinstance(second, Density) and not isinstance(first, Density):
+    if first.kind != "density":
         first, second = second, first
-    if isinstance(second, Density):
-        values = second.values
-        for i, (one, two) in enumerate(zip(first.mesh.axes, second.mesh.axes)):
-            factor = _cells_cells(one, two, width[i], period[i])
-            values = np.moveaxis(np.tensordot(factor, values, axes=(1, i)), 0, i)
-        return float(np.sum(first.values * values) / first.values.sum() / second.values.sum())
     total = 0.0
-    for k in range(0, len(second.points), ROWS):
-        points, weights = second.points[k : k + ROWS], second.weights[k : k + ROWS]
-        if isinstance(first, Density):
-            factors = [
-                _points_cells(points[:, i], axis, width[i], period[i])
-                for i, axis in enumerate(first.mesh.axes)
-            ]
-            total += weights @ contract(factors, first.values) / first.values.sum()
-        else:
-            factor = 1.0
-            for i in range(points.shape[1]):
-                step = np.subtract.outer(points[:, i], first.points[:, i])
-                factor = factor * _images(_bell, step, width[i], period[i])
-            total += weights @ (factor @ first.weights) / first.mass
-    return float(total / second.mass)
+    if first.kind == "density":
+        kernels = [
+            functools.partial(_kernel, axis.centers, h, deviation=s, period=p)
+            for axis, h, s, p in zip(first.mesh.axes, first.widths, width, period)
+        ]
+        return float(
+            np.sum(first.values * second.moments(kernels)) / first.values.sum() / second.mass
+        )
+    for points, weights in second.blocks(ROWS):
+        factor = 1.0
+        for i, (s, p) in enumerate(zip(width, period)):
+            factor = factor * _kernel(points[:, i], 0.0, first.points[:, i], 0.0, s, p)
+        total += weights @ (factor @ first.weights)
+    return float(total / first.mass / second.mass)
 
 
-def contract(factors, values):
-    """Return ``sum_j values_j prod_i factors_i[k, j_i]`` for every row ``k``."""
-    result = np.tensordot(factors[0], values, axes=(1, 0))
-    for factor in factors[1:]:
-        result = np.einsum("kj,kj...->k...", factor, result)
-    return result
+def _kernel(x, cell, y, other, deviation, period):
+    """Return the kernel between `x` and `y`, shape ``(k, l)``, averaged over cells so wide.
 
-
-def _images(function, step, width, period):
-    """Sum ``function(step, width)`` over all images that count; period 0 has only one."""
-    if not period:
-        return function(step, width)
-    step = np.mod(step, period)
-    # beyond nine widths the kernel is below round-off
-    reach = int(np.ceil(9 * width / period)) + 1
-    return sum(function(step + k * period, width) for k in range(-reach, reach + 1))
-
-
-def _bell(step, width):
-    return np.exp(-0.5 * (step / width) ** 2)
-
-
-def _points_cells(points, axis, width, period):
-    """Return the kernel averaged over each cell, shape ``(points, cells)``."""
+    Width 0 stands for points. Averages are differences of the kernel's antiderivatives, of the
+    second one where both `x` and `y` are centres of cells.
+    """
     from scipy.special import ndtr
 
-    def average(step, width):
-        low = ndtr((step - 0.5 * axis.spacing) / width)
-        high = ndtr((step + 0.5 * axis.spacing) / width)
-        return np.sqrt(2 * np.pi) * width / axis.spacing * (high - low)
+    root = np.sqrt(2 * np.pi)
 
-    return _images(average, np.subtract.outer(points, axis.centers), width, period)
+    def bell(step):
+        return np.exp(-0.5 * (step / deviation) ** 2)
 
-
-def _cells_cells(one, two, width, period):
-    """Return the kernel averaged over pairs of cells, shape ``(cells, cells)``."""
-    from scipy.special import ndtr
+    def once(step):
+        h = cell or other
+        low, high = ndtr((step - 0.5 * h) / deviation), ndtr((step + 0.5 * h) / deviation)
+        return root * deviation / h * (high - low)
 
     def twice(step):
-        """Second antiderivative of the kernel, which grows on one side only."""
-        return width * (np.sqrt(2 * np.pi) * step * ndtr(step / width) + width * _bell(step, width))
+        """Second antiderivative, which grows on one side only."""
+        return deviation * (root * step * ndtr(step / deviation) + deviation * bell(step))
 
-    plus, minus = 0.5 * (one.spacing + two.spacing), 0.5 * (one.spacing - two.spacing)
-
-    def average(step, _width):
-        near = -np.abs(step)
+    def both(step):
+        plus, minus, near = 0.5 * (cell + other), 0.5 * (cell - other), -np.abs(step)
         total = twice(near + plus) - twice(near + minus) - twice(near - minus) + twice(near - plus)
-        return total / (one.spacing * two.spacing)
+        return total / (cell * other)
 
-    return _images(average, np.subtract.outer(one.centers, two.centers), width, period)
+    average = (bell, once, both)[int(cell > 0) + int(other > 0)]
+    step = np.subtract.outer(x, y)
+    if not period:
+        return average(step)
+    step = np.mod(step, period)
+    # beyond nine widths the kernel is below round-off
+    reach = int(np.ceil(9 * deviation / period)) + 1
+    return sum(average(step + k * period) for k in range(-reach, reach + 1))
 
 
-def sliced_wasserstein(first, second, power=2, directions=64, seed=0, limit=20000):
+def sliced_wasserstein(
+    first: Measure,
+    second: Measure,
+    power: int = 2,
+    directions: int = 64,
+    seed: int = 0,
+    limit: int = 20000,
+) -> Bounded:
     """Return the sliced distance ``SW_p^p = mean over directions e of W_p^p(mu . e, nu . e)``.
 
     Cheap and weaker than `wgf.wasserstein`: for watching a run, not for a rate. In the plane the
@@ -228,7 +216,12 @@ def sliced_wasserstein(first, second, power=2, directions=64, seed=0, limit=2000
     return Bounded(float(total / directions) ** (1 / power), left + right)
 
 
-def sobolev_norm(first, second, order=None, modes=None):
+def sobolev_norm(
+    first: Measure,
+    second: Measure,
+    order: float | None = None,
+    modes: int | tuple[int, ...] | None = None,
+) -> float:
     """Return ``|mu - nu|`` in the homogeneous Sobolev space of negative order on a box.
 
     ``|sigma|^2 = sum_k sigma_k^2 / lambda_k^order`` with the coefficients in the orthonormal
@@ -269,11 +262,11 @@ def sobolev_norm(first, second, order=None, modes=None):
     count = np.broadcast_to(np.asarray(count), (len(period),))
     for n in count:
         checks.whole("sobolev modes", int(n), minimum=2)
-    difference = _coefficients(first, box, count) - _coefficients(second, box, count)
+    modes = [functools.partial(_modes, axis, int(n)) for n, axis in zip(count, box.axes)]
+    difference = first.moments(modes) / first.mass - second.moments(modes) / second.mass
     eigenvalues = 0.0
     for n, axis in zip(count, box.axes):
-        frequency = _frequencies(axis, int(n))
-        eigenvalues = np.add.outer(eigenvalues, frequency**2)
+        eigenvalues = np.add.outer(eigenvalues, _frequencies(axis, int(n)) ** 2)
     eigenvalues.flat[0] = np.inf
     return float(np.sqrt(np.sum(difference**2 / eigenvalues**order)))
 
@@ -284,38 +277,12 @@ def _frequencies(axis, count):
     return 2 * np.pi * ((k + 1) // 2) / axis.length if axis.periodic else np.pi * k / axis.length
 
 
-def _modes(axis, count, points):
-    """Return the orthonormal eigenfunctions at the points, shape ``(points, count)``."""
-    phase = np.outer(points - axis.lower, _frequencies(axis, count))
+def _modes(axis, count, points, width):
+    """Return the orthonormal eigenfunctions, averaged over cells, shape ``(count, points)``."""
+    frequency = _frequencies(axis, count)
+    phase = np.outer(frequency, points - axis.lower)
     if axis.periodic:
-        phase[:, 2::2] -= 0.5 * np.pi
+        phase[2::2] -= 0.5 * np.pi
     wave = np.cos(phase) * np.sqrt(2 / axis.length)
-    wave[:, 0] = np.sqrt(1 / axis.length)
-    return wave
-
-
-def _coefficients(measure, box, count):
-    """Integrate the modes of the box exactly against a measure of mass 1."""
-    if isinstance(measure, Density):
-        values = measure.values / measure.values.sum()
-        for i, axis in enumerate(measure.mesh.axes):
-            frequency = _frequencies(box.axes[i], int(count[i]))
-            smear = np.sinc(0.5 * frequency * axis.spacing / np.pi)
-            wave = _modes(box.axes[i], int(count[i]), axis.centers) * smear
-            values = np.moveaxis(np.tensordot(wave, values, axes=(0, i)), 0, i)
-        return values
-    total = 0.0
-    for k in range(0, len(measure.points), ROWS):
-        points, weights = measure.points[k : k + ROWS], measure.weights[k : k + ROWS]
-        waves = [
-            _modes(axis, int(n), points[:, i]) for i, (axis, n) in enumerate(zip(box.axes, count))
-        ]
-        product = waves[-1]
-        for wave in waves[-2:0:-1]:
-            product = np.einsum("kj,k...->kj...", wave, product)
-        first = waves[0] * weights[:, None]
-        if len(waves) == 1:
-            total = total + first.sum(axis=0)
-        else:
-            total = total + np.tensordot(first, product, axes=(0, 0))
-    return total / measure.mass
+    wave[0] = np.sqrt(1 / axis.length)
+    return wave * np.sinc(0.5 * frequency * width / np.pi)[:, None]

@@ -1,6 +1,6 @@
 """Exact distances between measures on one axis: cells are uniform mass, particles are points.
 
-The distribution function of a density is piecewise linear and its quantile function, too; those
+The distribution function of a density is piecewise linear, and so is its quantile function; those
 of particles are steps. ``W1 = ∫ |F - G| dx`` and ``W2^2 = ∫ (F^-1 - G^-1)^2 dq`` are then
 integrals of piecewise polynomials and are evaluated without error beyond round-off.
 """
@@ -8,67 +8,43 @@ integrals of piecewise polynomials and are evaluated without error beyond round-
 import numpy as np
 
 from wgf import checks
-from wgf.measures.density import Density
-from wgf.measures.particles import Particles
+from wgf.measures.base import Measure, measured
 
 
-class Distribution:
-    """Distribution function of a measure on one axis, normalised to mass 1.
+def _mass_checked(measure):
+    measured("distance", measure)
+    if not measure.mass > 0:
+        raise checks.InputError(f"distance: {measure!r} has no mass, nothing to compare")
+    return measure
 
-    Attributes
-    ----------
-    positions, left, right : arrays of shape ``(k,)``
-        Increasing break points and the value of the function just before and just after each.
+
+def distribution(measure: Measure) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``(x, shares)``: the distribution function of a measure on one axis, of mass 1.
+
+    It interpolates linearly between these pairs, and jumps where an ``x`` repeats; with the two
+    exchanged it is the quantile function. See `interpolate`.
     """
-
-    def __init__(self, positions, left, right):
-        self.positions, self.left, self.right = positions, left, right
-
-    @classmethod
-    def of(cls, measure):
-        """Return the distribution of a `Density` or `Particles` in one dimension."""
-        checks.instance("distance", measure, (Density, Particles))
-        dimension = len(measure.names) if measure.names else measure.points.shape[1]
-        if dimension != 1:
-            raise checks.InputError(
-                f"distance: {measure!r} has {dimension} axes, take a marginal along one"
-            )
-        if not measure.mass > 0:
-            raise checks.InputError(f"distance: {measure!r} has no mass, nothing to compare")
-        weights = measure.weights / measure.weights.sum()
-        if isinstance(measure, Density):
-            steps = np.concatenate([[0.0], np.cumsum(weights)])
-            steps /= steps[-1]
-            return cls(measure.mesh.axes[0].edges, steps, steps)
-        order = np.argsort(measure.points[:, 0], kind="stable")
-        steps = np.concatenate([[0.0], np.cumsum(weights[order])])
-        steps /= steps[-1]
-        return cls(measure.points[order, 0], steps[:-1], steps[1:])
-
-    def at(self, x):
-        """Return the values just before and just after the points `x`."""
-        first = np.searchsorted(self.positions, x, side="left")
-        last = np.searchsorted(self.positions, x, side="right") - 1
-        return self._between(x, first - 1, first), self._between(x, last, last + 1)
-
-    def _between(self, x, low, high):
-        """Interpolate from the break `low` to the break `high`, constant outside."""
-        k = len(self.positions)
-        inside = (low >= 0) & (high < k)
-        a, b = np.clip(low, 0, k - 1), np.clip(high, 0, k - 1)
-        start, stop = self.right[a], self.left[b]
-        width = self.positions[b] - self.positions[a]
-        share = np.divide(x - self.positions[a], width, where=width > 0, out=np.zeros_like(width))
-        value = start + np.clip(share, 0, 1) * (stop - start)
-        return np.where(inside, value, np.where(low < 0, 0.0, 1.0))
-
-    def quantile_breaks(self):
-        """Return ``(q, x)``: the quantile function interpolates linearly between these pairs."""
-        q = np.stack([self.left, self.right], axis=1).ravel()
-        return q, np.repeat(self.positions, 2)
+    measured("distance", measure)
+    if measure.dimension != 1:
+        raise checks.InputError(
+            f"distance: {measure!r} has {measure.dimension} axes, take a marginal along one"
+        )
+    return _mass_checked(measure).distribution()
 
 
-def periods(first, second):
+def interpolate(x: np.ndarray, y: np.ndarray, at: np.ndarray, after: bool) -> np.ndarray:
+    """Interpolate the pairs ``(x, y)``, constant outside; at a jump from the right or the left."""
+    high = np.searchsorted(x, at, side="right" if after else "left")
+    high = np.clip(high, 1, len(x) - 1)
+    low = high - 1
+    width = x[high] - x[low]
+    # a jump at the very end has no pair beyond it
+    beyond = (at >= x[low] if after else at > x[low]).astype(float)
+    share = np.divide(at - x[low], width, where=width > 0, out=beyond)
+    return y[low] + np.clip(share, 0, 1) * (y[high] - y[low])
+
+
+def periods(first: Measure, second: Measure) -> np.ndarray:
     """Return the period of every axis that two measures share, 0 where there is none.
 
     Raises
@@ -76,20 +52,17 @@ def periods(first, second):
     InputError
         For measures without mass, of different dimensions, or on different tori.
     """
-    sizes, found = [], []
-    for measure in (first, second):
-        checks.instance("distance", measure, (Density, Particles))
-        if not measure.mass > 0:
-            raise checks.InputError(f"distance: {measure!r} has no mass, nothing to compare")
-        domain = measure.domain
-        sizes.append(measure.points.shape[1] if domain is None else domain.dimension)
-        if domain is not None:
-            found.append([axis.length if axis.periodic else 0.0 for axis in domain.axes])
+    sizes = [_mass_checked(measure).dimension for measure in (first, second)]
     if sizes[0] != sizes[1]:
         raise checks.InputError(
             f"distance: {sizes[0]} and {sizes[1]} axes do not compare, take marginals along the "
             "axes they share, with momentum particles.in_phase_space() or wgf.positions"
         )
+    found = [
+        [measure.period(k) or 0.0 for k in range(sizes[0])]
+        for measure in (first, second)
+        if measure.domain is not None
+    ]
     if len(found) == 2 and not np.allclose(*found, rtol=1e-12):
         raise checks.InputError(
             f"distance: the periods {found[0]} and {found[1]} differ, compare measures on one torus"
@@ -97,15 +70,18 @@ def periods(first, second):
     return np.array(found[0] if found else [0.0] * sizes[0])
 
 
-def pieces(first, second):
+def pieces(first: Measure, second: Measure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return widths and the difference of two distributions at both ends of each piece."""
-    x = np.union1d(first.positions, second.positions)
-    before = first.at(x)[0] - second.at(x)[0]
-    after = first.at(x)[1] - second.at(x)[1]
-    return np.diff(x), after[:-1], before[1:]
+    a, b = distribution(first), distribution(second)
+    x = np.union1d(a[0], b[0])
+    start, stop = (
+        interpolate(*a, at, after) - interpolate(*b, at, after)
+        for at, after in ((x[:-1], True), (x[1:], False))
+    )
+    return np.diff(x), start, stop
 
 
-def wasserstein_1(first, second, period=None):
+def wasserstein_1(first: Measure, second: Measure, period: float | None = None) -> float:
     """Return ``W1`` of two measures in one dimension, each normalised to mass 1.
 
     Parameters
@@ -120,18 +96,14 @@ def wasserstein_1(first, second, period=None):
     float
         In units of the axis.
     """
-    a, b = Distribution.of(first), Distribution.of(second)
-    width, start, stop = pieces(a, b)
+    width, start, stop = pieces(first, second)
     if period is None:
         return float(np.sum(width * _mean_absolute(start, stop)))
     outside = period - width.sum()
     width = np.append(width, max(outside, 0.0))
     start, stop = np.append(start, 0.0), np.append(stop, 0.0)
-
-    def cost(shift):
-        return float(np.sum(width * _mean_absolute(start - shift, stop - shift)))
-
-    return cost(_median(width, start, stop))
+    shift = _median(width, start, stop)
+    return float(np.sum(width * _mean_absolute(start - shift, stop - shift)))
 
 
 def _mean_absolute(start, stop):
@@ -140,6 +112,11 @@ def _mean_absolute(start, stop):
     total = np.abs(start) + np.abs(stop)
     crossing = np.divide(start**2 + stop**2, 2 * total, where=total > 0, out=np.zeros_like(total))
     return np.where(same, 0.5 * total, crossing)
+
+
+def mean_square(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Return the mean of ``f^2`` for ``f`` linear from `start` to `stop`."""
+    return (start**2 + start * stop + stop**2) / 3
 
 
 def _median(width, start, stop):
@@ -171,19 +148,16 @@ def _median(width, start, stop):
     return bottom + (top - bottom) * (half - under) / (inner - under)
 
 
-def wasserstein_2(first, second, period=None):
+def wasserstein_2(first: Measure, second: Measure, period: float | None = None) -> float:
     """Return ``W2`` of two measures in one dimension, each normalised to mass 1.
 
     On a circle of length `period` the quantile functions are shifted against each other by the
     amount that costs least; the cost is convex in the shift and is minimised to 1e-10.
     """
-    a, b = Distribution.of(first), Distribution.of(second)
+    (xa, qa), (xb, qb) = distribution(first), distribution(second)
     if period is None:
-        return float(np.sqrt(max(_squared_cost(*a.quantile_breaks(), *b.quantile_breaks()), 0.0)))
+        return float(np.sqrt(max(_squared_cost(qa, xa, qb, xb), 0.0)))
     from scipy.optimize import minimize_scalar
-
-    qa, xa = a.quantile_breaks()
-    qb, xb = b.quantile_breaks()
 
     def cost(shift):
         q = np.concatenate([qb + k for k in (-2, -1, 0, 1, 2)]) - shift
@@ -193,23 +167,15 @@ def wasserstein_2(first, second, period=None):
         last = len(q) - max(int(np.argmax(inside[::-1])) - 1, 0)
         return _squared_cost(qa, xa, q[first:last], x[first:last])
 
-    found = minimize_scalar(cost, bounds=(-1, 1), method="bounded", options={"xatol": 1e-10})
-    return float(np.sqrt(max(min(found.fun, cost(0.0)), 0.0)))
+    best = minimize_scalar(cost, bounds=(-1, 1), method="bounded", options={"xatol": 1e-10})
+    return float(np.sqrt(max(min(best.fun, cost(0.0)), 0.0)))
 
 
 def _squared_cost(qa, xa, qb, xb):
     """Return ``∫_0^1 (A(q) - B(q))^2 dq`` of two piecewise linear quantile functions."""
     q = np.unique(np.clip(np.concatenate([qa, qb, [0.0, 1.0]]), 0.0, 1.0))
-    start = _quantile(qa, xa, q[:-1], after=True) - _quantile(qb, xb, q[:-1], after=True)
-    stop = _quantile(qa, xa, q[1:], after=False) - _quantile(qb, xb, q[1:], after=False)
-    return float(np.sum(np.diff(q) * (start**2 + start * stop + stop**2) / 3))
-
-
-def _quantile(q, x, at, after):
-    """Interpolate the pairs ``(q, x)``, which may repeat q, from the right or from the left."""
-    high = np.searchsorted(q, at, side="right" if after else "left")
-    high = np.clip(high, 1, len(q) - 1)
-    low = high - 1
-    width = q[high] - q[low]
-    share = np.divide(at - q[low], width, where=width > 0, out=np.zeros_like(width))
-    return x[low] + np.clip(share, 0, 1) * (x[high] - x[low])
+    start, stop = (
+        interpolate(qa, xa, at, after) - interpolate(qb, xb, at, after)
+        for at, after in ((q[:-1], True), (q[1:], False))
+    )
+    return float(np.sum(np.diff(q) * mean_square(start, stop)))

@@ -14,13 +14,14 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
 from wgf.distances.marginals import periods, wasserstein_1, wasserstein_2
-from wgf.measures.density import Density
+from wgf.measures.base import Measure
 
 LIMIT = 4000
-# network simplex needs some pivots a point; this many are never reached by a healthy problem
+# the network simplex needs a few pivots per point; a healthy problem never reaches this many
 PIVOTS = 10**9
 
 
@@ -37,7 +38,7 @@ class Bounded(NamedTuple):
     bound: float
 
 
-def wasserstein(first, second, power=2, limit=LIMIT):
+def wasserstein(first: Measure, second: Measure, power: int = 2, limit: int = LIMIT) -> Bounded:
     """Return ``W_p`` of two measures, each normalised to mass 1, with an error bound.
 
     Parameters
@@ -48,9 +49,8 @@ def wasserstein(first, second, power=2, limit=LIMIT):
     power : {1, 2}
         ``p`` in ``W_p^p = min ∫ |x - y|^p dgamma``.
     limit : int
-        Largest number of pieces a measure is cut into. Particles up to that many are taken as
-        they are. Time grows like ``limit^2`` (4000 against 4000: some seconds); on a torus memory
-        does, too.
+        Largest number of pieces that a measure is cut into; fewer particles are not cut. Time
+        grows like ``limit^2`` (4000 against 4000: a few seconds), and so does memory on a torus.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def wasserstein(first, second, power=2, limit=LIMIT):
     return Bounded(_simplex(x, a, y, b, period, power), left + right)
 
 
-def available():
+def available() -> bool:
     """Return whether POT is installed, which transport in several dimensions needs."""
     return importlib.util.find_spec("ot") is not None
 
@@ -104,7 +104,7 @@ def _simplex(x, a, y, b, period, power):
     return float(max(value, 0.0)) ** (1 / power)
 
 
-def torus_distances(x, y, period):
+def torus_distances(x: np.ndarray, y: np.ndarray, period: ArrayLike) -> np.ndarray:
     """Return the distances ``(k, l)`` of the rows of `x` and `y`; period 0 is a line."""
     square = np.zeros((len(x), len(y)))
     for i, length in enumerate(period):
@@ -116,16 +116,16 @@ def torus_distances(x, y, period):
     return np.sqrt(square)
 
 
-def cut(measure, limit):
+def cut(measure: Measure, limit: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Return ``(points, weights, displacement)``: at most `limit` pieces of a measure of mass 1.
 
-    The piece with the largest share of ``sum_i w_i s_i^2`` is halved next, through its mean along
-    the axis of its largest variance, until the limit is reached: heavy cells are sub-divided and
-    thin tails are joined.
+    The piece that contributes most to ``sum_i w_i s_i^2`` is halved next, through its mean along
+    the axis of its largest variance, until the limit is reached: heavy cells are subdivided and
+    thin tails stay in one piece.
     """
-    if isinstance(measure, Density):
+    if measure.kind == "density":
         whole = _Box(measure, [(0, n, 0.0, 1.0) for n in measure.mesh.shape])
-    elif len(measure.points) <= limit:
+    elif measure.size <= limit:
         full = measure.weights > 0
         return measure.points[full], measure.weights[full] / measure.mass, 0.0
     else:
@@ -136,7 +136,7 @@ def cut(measure, limit):
         _, _, piece = heapq.heappop(heap)
         for half in piece.halves():
             if half.mass > 0:
-                # the counter settles ties: pieces themselves have no order
+                # the counter settles ties, because pieces have no order
                 heapq.heappush(heap, (-half.mass * half.variances.sum(), count, half))
                 count += 1
     pieces = [piece for _, _, piece in heap]
@@ -147,7 +147,7 @@ def cut(measure, limit):
 
 
 class _Box:
-    """A block of cells, or a part of one where it is one cell wide."""
+    """A block of cells, or part of a cell along an axis where the block is one cell wide."""
 
     def __init__(self, density, ranges):
         self.density, self.ranges = density, ranges
@@ -160,17 +160,17 @@ class _Box:
             return
         for i, (low, high, start, stop) in enumerate(ranges):
             axis = density.mesh.axes[i]
-            h = axis.spacing
+            h, within = axis.spacing, float(density.widths[i] > 0) / 12
             if high - low == 1:
                 self.mean[i] = axis.lower + h * (low + 0.5 * (start + stop))
-                self.variances[i] = (h * (stop - start)) ** 2 / 12
+                self.variances[i] = (h * (stop - start)) ** 2 * within
                 continue
             line = block.sum(axis=tuple(j for j in range(d) if j != i))
             line = line / line.sum()
             index = np.arange(low, high) + 0.5
             middle = float(line @ index)
             self.mean[i] = axis.lower + h * middle
-            self.variances[i] = h**2 * (float(line @ (index - middle) ** 2) + 1 / 12)
+            self.variances[i] = h**2 * (float(line @ (index - middle) ** 2) + within)
 
     def halves(self):
         """Return the two boxes on either side of the mean along the longest axis."""
@@ -189,7 +189,7 @@ class _Box:
 
 
 class _Cloud:
-    """Some of the particles."""
+    """A subset of the particles."""
 
     def __init__(self, points, weights):
         self.points, self.weights = points, weights
@@ -199,7 +199,7 @@ class _Cloud:
         if self.mass > 0:
             share = weights / self.mass
             self.mean = share @ points
-            # equal points have no variance, which rounding would deny
+            # equal points have variance 0, which rounding would miss
             spread = np.ptp(points, axis=0) > 0
             self.variances = np.where(spread, share @ (points - self.mean) ** 2, 0.0)
 

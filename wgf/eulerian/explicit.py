@@ -1,21 +1,24 @@
 """Explicit upwind finite volumes with a step that follows the outflow and the energy."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
-from wgf import checks, parallel
+from wgf import checks
 from wgf.eulerian import implicit_kernels, kernels, transport_kernels
 from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.slab import Slab, SlabStepper
-from wgf.eulerian.walls import Walls
+from wgf.eulerian.slab import Slab
+from wgf.eulerian.state import DescentStepper
+from wgf.eulerian.variation import Variation
 from wgf.flows import GradientFlow
+from wgf.functional import forms
 from wgf.measures.density import Density
-
-# F is a sum of parts, each known to a few units in the last place
-ROUND_OFF = 2e-14
-SMALLEST_STEP = 1e-14
+from wgf.stepping import Diagnosis, Energy, Method, Trial
 
 
-class FiniteVolume:
+class FiniteVolume(Method):
     """Explicit upwind finite volumes for a `wgf.Density`.
 
     The face velocity is ``u = -(xi_R - xi_L) / h`` with ``xi`` the first variation of the
@@ -28,7 +31,7 @@ class FiniteVolume:
         1: forward Euler with first-order upwind. 2: monotonised-central reconstruction with the
         two-stage strong-stability-preserving Runge-Kutta method.
     courant : float
-        Share of the largest step that keeps every cell non-negative, at most 1.
+        Fraction of the largest step that keeps every cell non-negative, at most 1.
 
     Notes
     -----
@@ -43,39 +46,33 @@ class FiniteVolume:
     is refused.
     """
 
-    needs = "a density"
+    title = "finite volume"
+    flow = GradientFlow
 
-    def __init__(self, order=2, courant=0.9):
+    def __init__(self, order: int = 2, courant: float = 0.9):
         self.order = checks.choice("finite volume order", order, (1, 2))
         self.courant = checks.number("finite volume courant", courant, above=0, maximum=1)
 
-    def prepare(self, flow, start):
-        """Return a stepper for `flow` from the density `start`."""
-        checks.instance("finite volume flow", flow, GradientFlow)
-        checks.instance("finite volume start", start, Density)
-        flow.functional.axis_names(start)
-        for term in flow.functional.terms:
-            if getattr(term, "exponent", 2.0) < 1.0:
+    def check(self, flow: GradientFlow, start: Density) -> None:
+        for term in flow.functional.of_form(forms.Power):
+            if term.form().exponent < 1.0:
                 raise checks.InputError(
-                    f"finite volume: fast diffusion with exponent {term.exponent:g} has no largest "
-                    "explicit step, use wgf.ImplicitFiniteVolume"
+                    f"finite volume: fast diffusion with exponent {term.form().exponent:g} has no "
+                    "largest explicit step, use wgf.ImplicitFiniteVolume"
                 )
-        return ExplicitStepper(self, flow, start)
+
+    def stepper(self, flow: GradientFlow, start: Density, world: Any) -> ExplicitStepper:
+        return ExplicitStepper(self, flow, start, world)
 
     def __repr__(self):
         return f"FiniteVolume(order={self.order}, courant={self.courant:g})"
 
 
-class ExplicitStepper(SlabStepper):
-    """One run of `FiniteVolume`: the state and the step control.
+class ExplicitStepper(DescentStepper):
+    """One run of `FiniteVolume`.
 
     Attributes
     ----------
-    time : float
-    row : dict of float
-        Diagnostics of the current state and of the step that led to it.
-    output : array or None
-        Model output of the first risk.
     variation : Variation
         First variation of the current state.
     """
@@ -83,77 +80,118 @@ class ExplicitStepper(SlabStepper):
     # whether the first variation is stored even if it factors
     stores = False
 
-    def __init__(self, method, flow, start):
-        self.method = method
-        self.mesh = start.mesh
-        self.slab = slab = self._slab(flow)
-        self.discrete = DiscreteFunctional(flow.functional, start.mesh, slab)
-        mobility = np.array(flow.mobilities(start.names))
-        missing = 4 - self.mesh.dimension
-        self.rates = np.concatenate([np.zeros(missing), mobility / self.mesh.spacing**2])
-        self.wraps = (False,) * missing + tuple(bool(p) for p in self.mesh.periodic)
-        self.walls = Walls(slab, mobility)
-        self.time = 0.0
-        cells = int(np.prod(slab.shape))
-        self.values, self._stage, self._candidate = (kernels.empty(cells) for _ in range(3))
-        factors = self.discrete.factors and not self.stores
-        self._rooms = (None, None) if factors else (kernels.empty(cells), kernels.empty(cells))
-        self._scratch = transport_kernels.room(slab.shape)
-        self.values[:] = slab.begin(start)
-        rows = slab.last - slab.first
+    def __init__(self, method: FiniteVolume, flow: GradientFlow, start: Density, world: Any = None):
+        # the fluxes of diffusion are made line by line
+        diffuses = any(t.form().strength for t in flow.functional.of_form(forms.Diffusion))
+        slab = Slab(start.mesh, world, whole_planes=diffuses)
+        super().__init__(Energy(method.courant), slab, flow, start)
+        self.upwind = Upwind(self.discrete, self.mobilities, method.order, self.stores)
+        self._room = self.upwind.room()
+        self.variation = self.discrete.variation(self.values, self.outputs, self._room)
+        loss, self.control.largest_outflow = self.upwind.rate_of(self.values, self.variation)
+        self.begin(loss)
+
+    def attempt(self, dt: float) -> Trial:
+        state = self.values, self.variation
+        return self.upwind.attempt(*state, dt, self.row["objective"], self.judged)
+
+    def commit(self, trial: Trial) -> None:
+        self.values = self.upwind.exchange(self.values)
+        self.outputs, self.mass, self.parts = trial.result
+        self.variation = self.discrete.variation(self.values, self.outputs, self._room)
+
+    def diagnose(self) -> Diagnosis:
+        return self.diagnosed(self.variation)
+
+
+class Upwind:
+    """Explicit transport of a density by its own first variation.
+
+    Parameters
+    ----------
+    discrete : DiscreteFunctional
+    mobilities : sequence of float
+        Factor of the velocity for every axis.
+    order : {1, 2}
+    stores : bool
+        Whether the first variation is stored even if it factors.
+
+    Attributes
+    ----------
+    stage, candidate : arrays of shape ``(cells,)``
+        The density after the first stage of an attempt and after all of them.
+    """
+
+    def __init__(self, discrete: DiscreteFunctional, mobilities: list, order: int, stores: bool):
+        self.discrete, self.slab, self.order = discrete, discrete.slab, order
+        spacing, missing = discrete.mesh.spacing, 4 - discrete.mesh.dimension
+        self.rates = np.concatenate([np.zeros(missing), np.array(mobilities) / spacing**2])
+        self.rate = self.rates.sum()
+        cells = int(np.prod(self.slab.shape))
+        self.stage, self.candidate = kernels.empty(cells), kernels.empty(cells)
+        self.stored = stores or not discrete.factors
+        self._between = self.room() if order == 2 else None
+        self._scratch = transport_kernels.room(self.slab.shape)
+        rows = self.slab.last - self.slab.first
         self._outflow, self._loss = np.empty(rows), np.empty(rows)
         self._blocks = np.arange(0, rows, kernels.ROWS_PER_BLOCK)
-        self.energy_step = np.inf
-        self._enter()
 
-    def _slab(self, flow):
-        """Return the part of this rank; the fluxes of diffusion are made line by line."""
-        diffuses = any(term.name == "entropy" and term.strength for term in flow.functional.terms)
-        return Slab(self.mesh, parallel.world(), whole_planes=diffuses)
+    def room(self) -> np.ndarray | None:
+        """Return a new array for a first variation, None if that is left in factors."""
+        return kernels.empty(self.stage.size) if self.stored else None
 
-    def _enter(self):
-        """Evaluate everything that follows from the density."""
-        self.outputs, mass, parts = self._evaluate(self.values)
-        self.variation = self.discrete.variation(self.values, self.outputs, self._rooms[0])
-        loss, self._largest_outflow = self._transport(
-            self.values, self.variation, self.values, self._stage, 0.0, 0.0
-        )
-        self.row = self._make_row(0.0, mass, parts, loss, 0)
+    def rate_of(self, values: np.ndarray, variation: Variation) -> tuple[float, float]:
+        """Return the dissipation and the largest outflow rate of a state."""
+        return self.transport(values, variation, values, self.stage, 0.0, 0.0)
 
-    def _make_row(self, dt, mass, parts, dissipation, rejected):
-        row = {"t": self.time, "dt": dt, "mass": mass, "objective": sum(parts.values())}
-        row.update(parts)
-        row.update(dissipation=dissipation, rejected=rejected)
-        row.update(
-            self.walls.columns(
-                self.values, self.variation, self.discrete.masses, self.discrete.ends
-            )
-        )
-        return row
+    def attempt(self, values, variation, dt, objective, judged) -> Trial:
+        """Try a step from a state of a given objective.
 
-    def _evaluate(self, values):
-        outputs = self.discrete.outputs(values)
-        mass, parts = self.discrete.parts(values, outputs)
-        return outputs, mass, parts
+        `judged` is that of `DescentStepper`. The trial has no result if the outflow is too large.
+        """
+        second = self.order == 2
+        target = self.stage if second else self.candidate
+        dissipation, largest = self.transport(values, variation, values, target, dt, 0.0)
+        if dt * largest > 1.0:
+            return Trial(outflow=largest)
+        self.slab.renew(target)
+        if second:
+            outputs = self.discrete.outputs(target)
+            between = self.discrete.variation(target, outputs, self._between)
+            lost, largest = self.transport(target, between, values, self.candidate, dt, 0.5)
+            if dt * largest > 1.0:
+                return Trial(outflow=largest)
+            dissipation = 0.5 * (dissipation + lost)
+            self.slab.renew(self.candidate)
+        outputs = self.discrete.outputs(self.candidate)
+        owed = 0.0 if self.discrete.diffusion else 0.5 * dt * dissipation
+        trial = judged(dt, self.candidate, outputs, objective - owed, dissipation=dissipation)
+        trial.dissipation, trial.outflow = dissipation, largest
+        return trial
 
-    def _transport(self, density, variation, base, result, dt, keep):
+    def exchange(self, values: np.ndarray) -> np.ndarray:
+        """Return the density of the attempt and take the memory of the one before."""
+        values, self.candidate = self.candidate, values
+        return values
+
+    def transport(self, density, variation, base, result, dt, keep) -> tuple[float, float]:
         """Do one stage; return its dissipation and the largest outflow rate."""
         if self.discrete.diffusion:
             return self._diffuse(density, variation.values, base, result, dt, keep)
-        slab, second = self.slab, self.method.order == 2
+        slab, second = self.slab, self.order == 2
         transport_kernels.transport(
             density, variation.arrays, base, result, slab.shape, slab.periodic, self.rates, dt,
             keep, second, self._outflow, self._loss, slab.first, slab.last, self._scratch,
         )  # fmt: skip
-        largest = slab.ranks.largest(float(self._outflow.max()))
+        largest = slab.largest(float(self._outflow.max()))
         losses = np.add.reduceat(self._loss, self._blocks)
-        (loss,) = slab.ranks.sums((losses, slab.blocks))
-        largest = largest * self.method.order + self._stiffness(density)
-        return loss * self.mesh.cell_volume, largest
+        (loss,) = slab.sums((losses, slab.blocks))
+        largest = largest * self.order + self.discrete.stiffness(density, self.rate)
+        return loss * self.discrete.mesh.cell_volume, largest
 
     def _diffuse(self, density, potential, base, result, dt, keep):
         """Do one stage with the Scharfetter-Gummel flux."""
-        slab = self.slab
+        slab, volume = self.slab, self.discrete.mesh.cell_volume
         net, outflow = np.zeros(density.size), np.zeros(density.size)
         dissipation = 0.0
         for axis in np.flatnonzero(self.rates):
@@ -163,111 +201,12 @@ class ExplicitStepper(SlabStepper):
             loss = np.zeros(before * after)
             lines = [slab.turn(axis, values) for values in (density, potential, net, outflow)]
             implicit_kernels.add_fluxes(
-                *lines[:2], before, n, after, self.wraps[axis],
+                *lines[:2], before, n, after, slab.wraps[axis],
                 self.rates[axis], self.discrete.diffusion, *lines[2:], loss,
             )  # fmt: skip
             net, outflow = (slab.turn_back(axis, values) for values in lines[2:])
-            (lost,) = slab.ranks.sums((loss, slab.line_cuts(axis)))
-            dissipation += lost * self.mesh.cell_volume
+            (lost,) = slab.sums((loss, slab.line_cuts(axis)))
+            dissipation += lost * volume
         kernels.combine(result, base, density, net, dt, keep)
-        largest = slab.ranks.largest(float(outflow.max()))
-        return dissipation, largest + self._stiffness(density)
-
-    def _stiffness(self, density):
-        """Return the largest decay rate of a cell by the power entropies."""
-        total = 0.0
-        for term in self.discrete.powers:
-            m = term.exponent
-            highest = self.slab.ranks.largest(float(density.max()))
-            total += 2 * term.strength * m * highest ** (m - 1) * self.rates.sum()
-        return total
-
-    def advance(self, limit):
-        """Make one step of at most `limit` and return its row of diagnostics.
-
-        Raises
-        ------
-        NumericalError
-            If the functional is not finite or the step shrinks to nothing.
-        """
-        rejected = 0
-        while True:
-            bound = self.method.courant / max(self._largest_outflow, 1e-300)
-            dt = min(limit, bound, self.energy_step)
-            if not dt > SMALLEST_STEP * max(self.time, limit):
-                raise checks.NumericalError(
-                    f"step: dt={dt:g} at t={self.time:g} after {rejected} rejections is too "
-                    "small, look at the diagnostics of the last steps"
-                )
-            accepted = self._attempt(dt)
-            if accepted is not None:
-                break
-            rejected += 1
-        outputs, mass, parts, dissipation = accepted
-        self.values, self._candidate = self._candidate, self.values
-        self._take_variation()
-        self.outputs = outputs
-        self.time += dt
-        if rejected == 0 and dt == self.energy_step:
-            self.energy_step *= 1.5
-        self.row = self._make_row(dt, mass, parts, dissipation, rejected)
-        return self.row
-
-    def _attempt(self, dt):
-        """Try a step; return what belongs to the new state or None after adapting the step."""
-        first_only = self.method.order == 1
-        target = self._candidate if first_only else self._stage
-        dissipation, largest = self._transport(
-            self.values, self.variation, self.values, target, dt, 0.0
-        )
-        if dt * largest > 1.0:
-            self._largest_outflow = largest
-            return None
-        self.slab.renew(target)
-        if not first_only:
-            stage_outputs = self.discrete.outputs(self._stage)
-            variation = self.discrete.variation(self._stage, stage_outputs, self._rooms[1])
-            second_dissipation, largest = self._transport(
-                self._stage, variation, self.values, self._candidate, dt, 0.5
-            )
-            if dt * largest > 1.0:
-                self._largest_outflow = largest
-                return None
-            dissipation = 0.5 * (dissipation + second_dissipation)
-            self.slab.renew(self._candidate)
-        outputs, mass, parts = self._evaluate(self._candidate)
-        objective = sum(parts.values())
-        for name, value in (("objective", objective), ("dissipation", dissipation)):
-            if not np.isfinite(value):
-                raise checks.NumericalError(
-                    f"{name}: {value} at t={self.time:g} with dt={dt:g}, check the features and "
-                    "potentials for overflow"
-                )
-        scale = sum(abs(part) for part in parts.values())
-        owed = 0.0 if self.discrete.diffusion else 0.5 * dt * dissipation
-        if objective > self.row["objective"] - owed + ROUND_OFF * scale:
-            self.energy_step = 0.5 * dt
-            return None
-        self._largest_outflow = largest
-        self._next = self.discrete.variation(self._candidate, outputs, self._rooms[1])
-        return outputs, mass, parts, dissipation
-
-    def _take_variation(self):
-        """Let the first variation of the accepted state be the current one."""
-        self.variation, self._rooms = self._next, self._rooms[::-1]
-
-    def restart(self):
-        """Return everything but the density that a bit-identical continuation needs."""
-        return {
-            "time": self.time,
-            "energy_step": self.energy_step,
-            "largest_outflow": self._largest_outflow,
-            **{f"row_{name}": value for name, value in self.row.items()},
-        }
-
-    def restore(self, saved):
-        """Continue from what `restart` returned, the density being the start."""
-        self.time = float(saved["time"])
-        self.energy_step = float(saved["energy_step"])
-        self._largest_outflow = float(saved["largest_outflow"])
-        self.row = {name: float(saved[f"row_{name}"]) for name in self.row}
+        largest = slab.largest(float(outflow.max()))
+        return dissipation, largest + self.discrete.stiffness(density, self.rate)

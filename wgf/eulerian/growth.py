@@ -1,17 +1,29 @@
-"""Wasserstein-Fisher-Rao on a mesh: upwind transport and an implicit, exact-sign growth step."""
+"""Wasserstein-Fisher-Rao on a mesh: transport and an implicit, exact-sign growth step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
-from wgf import checks, parallel
-from wgf.eulerian.explicit import ROUND_OFF, SMALLEST_STEP, ExplicitStepper, FiniteVolume
+from wgf import checks
+from wgf.eulerian import kernels
+from wgf.eulerian.explicit import FiniteVolume, Upwind
 from wgf.eulerian.growth_equation import GrowthEquation
-from wgf.eulerian.implicit import sweeps_of
 from wgf.eulerian.slab import Slab
+from wgf.eulerian.state import DescentStepper
+from wgf.eulerian.sweep import Sweeps
+from wgf.eulerian.variation import Variation
 from wgf.flows import FisherRao
+from wgf.functional import forms
 from wgf.measures.density import Density
+from wgf.stepping import Diagnosis, Energy, Method, Trial
+
+NO_GROWTH = "has no growth step, use wgf.GradientFlow"
 
 
-class GrowthSplitting:
+class GrowthSplitting(Method):
     """Strang splitting of growth and transport for `wgf.FisherRao` on a density.
 
     Growth over a time ``tau`` is ``rho1 = rho0 exp(-4 growth tau J*)`` with ``J*`` the first
@@ -36,156 +48,200 @@ class GrowthSplitting:
     step given is the step made.
     """
 
-    needs = "a density"
+    title = "growth"
+    flow = FisherRao
+    remedies = dict.fromkeys((forms.Local, forms.Pairwise, forms.General), NO_GROWTH)
+    forms = (forms.Composed, forms.Linear)
 
-    def __init__(self, step=None, order=2, implicit=False):
+    def __init__(self, step: float | None = None, order: int = 2, implicit: bool = False):
         self.step = None if step is None else checks.number("growth step", step, above=0)
         self.transport = FiniteVolume(order)
         self.implicit = checks.flag("growth splitting implicit", implicit)
 
-    def prepare(self, flow, start):
-        """Return a stepper for `flow` from the density `start`."""
-        checks.instance("growth flow", flow, FisherRao)
-        checks.instance("growth start", start, Density)
+    def check(self, flow: FisherRao, start: Density) -> None:
         flow.check(start)
-        return (ImplicitGrowthStepper if self.implicit else GrowthStepper)(self, flow, start)
+
+    def stepper(self, flow: FisherRao, start: Density, world: Any) -> GrowthStepper:
+        return GrowthStepper(self, flow, start, world)
 
     def __repr__(self):
         how = "implicit=True" if self.implicit else f"order={self.transport.order}"
         return f"GrowthSplitting(step={self.step!r}, {how})"
 
 
-class GrowthStepper(ExplicitStepper):
-    """One run of `GrowthSplitting`; the transport is that of `ExplicitStepper`."""
+class Splitting(Energy):
+    """Steps of a length that follows the state, halved while an attempt fails.
 
-    # the growth reads the first variation of every cell
-    stores = True
+    The explicit transport within a step is judged as a step of `FiniteVolume` is.
 
-    def __init__(self, method, flow, start):
-        self.flow = flow
-        self.splitting = method
-        self.equation = None
-        super().__init__(method.transport, flow, start)
-        if self.discrete.operators:
-            self.equation = GrowthEquation(self.discrete)
-        self.dissipation = self.row["dissipation"] + self._growth_loss()
-        self.row["dissipation"] = self.dissipation
+    Parameters
+    ----------
+    courant : float
+    longest : callable
+        Returns the largest step from the current state.
+    """
 
-    def _slab(self, flow):
-        ranks, whole_planes = parallel.world(), self.splitting.implicit
-        # two copies on a line are one block: all ranks then do all of its little work
-        few = ranks.size > Slab.most(self.mesh, whole_planes)
-        return Slab(self.mesh, None if few else ranks, whole_planes)
+    def __init__(self, courant: float, longest: Callable[[], float]):
+        super().__init__(courant)
+        self.longest = longest
+        self._halved: float | None = None
 
-    @property
-    def potential(self):
-        """The first variation at the cells."""
-        return self.variation.values
+    def propose(self, limit: float) -> float:
+        return min(limit, self.longest()) if self._halved is None else self._halved
+
+    def judge(self, dt: float, trial: Trial, rejected: int) -> bool:
+        accepted = not trial.failed and not trial.rise > 0
+        self._halved = None if accepted else 0.5 * dt
+        return accepted
+
+    def transports(self, dt: float, trial: Trial) -> bool:
+        """Return whether the transport within a step is accepted, and learn from it."""
+        return super().judge(dt, trial, 1)
+
+
+class ExplicitTransport:
+    """Transport within a step by upwind fluxes, judged by `Splitting`."""
+
+    def __init__(self, stepper: GrowthStepper):
+        order = stepper.method.transport.order
+        self.upwind = Upwind(stepper.discrete, stepper.mobilities, order, stores=True)
+        self.discrete, self.control, self.judged = stepper.discrete, stepper.control, stepper.judged
+
+    def rate(self, values, potential, outputs) -> tuple[float, float]:
+        """Return the dissipation and the largest outflow rate of a state."""
+        return self.upwind.rate_of(values, Variation.stored(potential, self.discrete.shape))
+
+    def move(self, values, potential, outputs, dt):
+        """Return the density and the outputs after a time `dt`, None if that is too long."""
+        before = sum(self.discrete.parts(values, outputs)[1].values())
+        variation = Variation.stored(potential, self.discrete.shape)
+        trial = self.upwind.attempt(values, variation, dt, before, self.judged)
+        if not self.control.transports(dt, trial):
+            return None
+        return self.upwind.exchange(values), trial.result[0]
+
+
+class ImplicitTransport:
+    """Transport within a step by implicit sweeps, cut in parts where they do not converge."""
+
+    def __init__(self, stepper: GrowthStepper):
+        self.sweeps = Sweeps(stepper.discrete, stepper.mobilities)
+
+    def rate(self, values, potential, outputs) -> tuple[float, float]:
+        """Return the dissipation of a state; no outflow bounds the step."""
+        return float(self.sweeps.dissipation(values, outputs)), 0.0
+
+    def move(self, values, potential, outputs, dt):
+        """Return the density and the outputs after a time `dt`, None if that is too long."""
+        left = part = dt
+        while left > 0:
+            part = min(part, left)
+            found = self.sweeps.solve(values, outputs, part)
+            if found is None:
+                part *= 0.5
+                if not part > 1e-12 * dt:
+                    return None
+                continue
+            values, outputs, _ = found
+            left = left - part if part < left else 0.0
+            part *= 2.0
+        return values.copy(), outputs
+
+
+class GrowthStepper(DescentStepper):
+    """One run of `GrowthSplitting`.
+
+    Attributes
+    ----------
+    values, potential : arrays of shape ``(cells,)``
+        Cell averages and the first variation on the slab.
+    equation : GrowthEquation or None
+        None if the first variation does not depend on the density.
+    """
+
+    saved: ClassVar = {"dissipation": "dissipation"}
+
+    def __init__(self, method: GrowthSplitting, flow: FisherRao, start: Density, world: Any = None):
+        slab = Slab.where_it_fits(start.mesh, world, method.implicit)
+        super().__init__(Splitting(method.transport.courant, self._longest), slab, flow, start)
+        self.method, self.flow = method, flow
+        self.transport = (ImplicitTransport if method.implicit else ExplicitTransport)(self)
+        self.potential = kernels.empty(self.values.size)
+        self.discrete.first_variation(self.outputs, self.potential)
+        self.equation = GrowthEquation(self.discrete) if self.discrete.operators else None
+        # the state before an attempt that is not accepted yet
+        self._before: tuple | None = None
+        self.dissipation = self._transport_loss() + self._growth_loss()
+        self.begin(self.dissipation)
+
+    def _evaluate(self):
+        """Evaluate the outputs and the first variation of the density."""
+        self.outputs = self.discrete.outputs(self.values)
+        self.discrete.first_variation(self.outputs, self.potential)
 
     def _growth_loss(self):
         """Return ``4 growth ∫ J'^2 dnu`` of the current state."""
         own = self.slab.own
-        share = self.slab.sum(self.values[own] * self.potential[own] ** 2) * self.mesh.cell_volume
-        return 4 * self.flow.growth * share
+        square = self.slab.sum(self.values[own] * self.potential[own] ** 2)
+        return 4 * self.flow.growth * (square * self.discrete.mesh.cell_volume)
 
-    def _state(self):
-        return (
-            self.values.copy(),
-            self.potential.copy(),
-            self.outputs,
-            self.row,
-            self.time,
-            self._largest_outflow,
+    def _transport_loss(self):
+        if self.flow.transport == 0:
+            return 0.0
+        loss, self.control.largest_outflow = self.transport.rate(
+            self.values, self.potential, self.outputs
         )
+        return loss
 
-    def _restore_state(self, state):
-        values, potential, self.outputs, self.row, self.time, self._largest_outflow = state
-        self.values[:] = values
-        self.potential[:] = potential
-
-    def _limit(self):
-        """Return the largest step, by what the method says or by the growth, and the outflow."""
-        bound = self.splitting.step
+    def _longest(self):
+        """Return the largest step: that of the method or of the growth, and of the outflow."""
+        self.finite(0.0, objective=self.row["objective"], dissipation=self.dissipation)
+        bound = self.method.step
         if bound is None:
             mass = max(self.row["mass"], 1e-300)
             mean = np.sqrt(max(self._growth_loss(), 0.0) * 4 * self.flow.growth / mass)
             bound = 0.5 / max(mean, 1e-300)
         if self.flow.transport > 0:
-            bound = min(bound, self.method.courant / max(self._largest_outflow, 1e-300))
+            outflow = max(self.control.largest_outflow, 1e-300)
+            bound = min(bound, self.control.courant / outflow)
         return bound
 
-    def advance(self, limit):
-        """Make one step of at most `limit` and return its row of diagnostics.
+    def attempt(self, dt: float) -> Trial:
+        if self._before is None:
+            outflow = self.control.largest_outflow
+            self._before = self.values.copy(), self.potential.copy(), self.outputs, outflow
+        else:
+            values, potential, self.outputs, self.control.largest_outflow = self._before
+            self.values[:], self.potential[:] = values, potential
+        if not self._split(dt):
+            return Trial(failed=True)
+        trial = self.judged(dt, self.values, self.outputs, self.row["objective"])
+        trial.result = dt, *trial.result[1:]
+        return trial
 
-        Raises
-        ------
-        NumericalError
-            If the functional is not finite, the growth equation cannot be solved, or the step
-            shrinks to nothing.
-        """
-        before, state, rejected = self.row, self._state(), 0
-        self._check(0.0, objective=before["objective"], dissipation=self.dissipation)
-        dt = min(limit, self._limit())
-        begin = self.dissipation
-        while True:
-            if not dt > SMALLEST_STEP * max(self.time, limit):
-                raise checks.NumericalError(
-                    f"step: dt={dt:g} at t={self.time:g} after {rejected} rejections is too "
-                    "small, look at the diagnostics of the last steps"
-                )
-            if self._try(dt, before):
-                break
-            self._restore_state(state)
-            rejected += 1
-            dt *= 0.5
-        self.time = state[4] + dt
-        loss = self._transport_loss() + self._growth_loss()
-        self._check(dt, dissipation=loss)
-        mass, parts = self.discrete.parts(self.values, self.outputs)
-        self.dissipation = loss
-        self.row = self._make_row(dt, mass, parts, 0.5 * (begin + loss), rejected)
-        return self.row
+    def commit(self, trial: Trial) -> None:
+        self._before = None
+        dt, self.mass, self.parts = trial.result
+        begin, self.dissipation = self.dissipation, self._transport_loss() + self._growth_loss()
+        self.finite(dt, dissipation=self.dissipation)
+        trial.dissipation = 0.5 * (begin + self.dissipation)
 
-    def _check(self, dt, **values):
-        """Raise `NumericalError` for a value that is not finite."""
-        for name, value in values.items():
-            if not np.isfinite(value):
-                raise checks.NumericalError(
-                    f"{name}: {value} at t={self.time:g} with dt={dt:g}, check the features and "
-                    "potentials for overflow"
-                )
+    def diagnose(self) -> Diagnosis:
+        return self.diagnosed(Variation.stored(self.potential, self.slab.shape))
 
-    def _transport_loss(self):
+    def _split(self, dt):
+        """Do half of the growth, the transport, and the other half in place; tell of success."""
         if self.flow.transport == 0:
-            return 0.0
-        loss, self._largest_outflow = self._transport(
-            self.values, self.variation, self.values, self._stage, 0.0, 0.0
-        )
-        return loss
-
-    def _try(self, dt, before):
-        moving = self.flow.transport > 0
-        share = 0.5 * dt if moving else dt
-        if not self._grow(share):
-            return False
-        if moving and not (self._move(dt) and self._grow(share)):
-            return False
-        parts = self.discrete.parts(self.values, self.outputs)[1]
-        scale, objective = sum(abs(part) for part in parts.values()), sum(parts.values())
-        self._check(dt, objective=objective)
-        return objective <= before["objective"] + ROUND_OFF * scale
+            return self._grow(dt)
+        return self._grow(0.5 * dt) and self._move(dt) and self._grow(0.5 * dt)
 
     def _move(self, dt):
         """Do the transport over `dt` in place; return whether the step was accepted."""
-        # the energy control of the transport starts from the objective after the growth
-        parts = self.discrete.parts(self.values, self.outputs)[1]
-        self.row = {**self.row, "objective": sum(parts.values())}
-        accepted = self._attempt(dt)
-        if accepted is None:
+        moved = self.transport.move(self.values, self.potential, self.outputs, dt)
+        if moved is None:
             return False
-        self.values, self._candidate = self._candidate, self.values
-        self._take_variation()
-        self.outputs = accepted[0]
+        self.values, self.outputs = moved
+        self.discrete.first_variation(self.outputs, self.potential)
         return True
 
     def _grow(self, time):
@@ -199,10 +255,10 @@ class GrowthStepper(ExplicitStepper):
         while self.equation is not None and rate > 0:
             # F decays in every part of the growth, however long; parts in which no mass grows by
             # more than a factor of e^2 keep Newton's method quick
-            lowest = -self.slab.ranks.largest(-self.potential.min())
-            self._check(time, **{"first variation": lowest})
+            lowest = -self.slab.largest(-self.potential.min())
+            self.finite(time, first_variation=lowest)
             falling = -self.potential[self.values > 0].min(initial=0.0)
-            part = min(rate, 2.0 / max(self.slab.ranks.largest(falling), 1e-300))
+            part = min(rate, 2.0 / max(self.slab.largest(falling), 1e-300))
             exponent = None
             while exponent is None:
                 exponent = self.equation.solve(self.outputs, self.values, part)
@@ -210,52 +266,8 @@ class GrowthStepper(ExplicitStepper):
                 if not part > 1e-12 * rate:
                     return False
             self.values *= np.exp(exponent)
-            self.outputs = self.discrete.outputs(self.values)
-            self.discrete.first_variation(self.outputs, self.potential)
+            self._evaluate()
             rate = rate - part if part < rate else 0.0
-        self.outputs = self.discrete.outputs(self.values)
-        self.discrete.first_variation(self.outputs, self.potential)
+        self._evaluate()
         lost = float(not np.isfinite(self.values[self.slab.own]).all())
-        return self.slab.ranks.largest(lost) == 0
-
-    def restart(self):
-        return {**super().restart(), "dissipation": self.dissipation}
-
-    def restore(self, saved):
-        super().restore(saved)
-        self.dissipation = float(saved["dissipation"])
-
-
-class ImplicitGrowthStepper(GrowthStepper):
-    """One run of `GrowthSplitting` with implicit transport."""
-
-    def _transport(self, density, potential, base, result, dt, keep):
-        """Return the dissipation of the current state: nothing moves here."""
-        if not hasattr(self, "sweeps"):
-            self.sweeps = sweeps_of(self.discrete, self.flow.mobilities(self.mesh.names))
-        return float(sum(sweep.dissipation(density, self.outputs) for sweep in self.sweeps)), 0.0
-
-    def _limit(self):
-        # the outflow bounds nothing here
-        self._largest_outflow = 0.0
-        return super()._limit()
-
-    def _move(self, dt):
-        left = part = dt
-        while left > 0:
-            part = min(part, left)
-            found = self.values, self.outputs
-            for sweep in self.sweeps:
-                found = sweep.solve(*found[:2], part)
-                if found is None:
-                    break
-            if found is None:
-                part *= 0.5
-                if not part > 1e-12 * dt:
-                    return False
-                continue
-            self.values, self.outputs = found[0].copy(), found[1]
-            left = left - part if part < left else 0.0
-            part *= 2.0
-        self.discrete.first_variation(self.outputs, self.potential)
-        return True
+        return self.slab.largest(lost) == 0

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from wgf.eulerian.discrete import FeatureOperator
-from wgf.eulerian.implicit import discrete_residual
+from wgf.eulerian.features import FeatureOperator
+from wgf.eulerian.sweep import discrete_residual
 from wgf.parallel.threads import one_library_thread
 
-# columns of a Gram matrix that are handed on from rank to rank at once
+# columns of a Gram matrix whose sum is handed on at once
 COLUMNS = 64
 
 
@@ -37,7 +37,7 @@ class GrowthEquation:
         targets = [(risk.loss.target, risk.scale) for risk in self.risks]
         sizes = [np.linalg.norm(target) / scale for target, scale in targets if target is not None]
         self.target_size = sum(sizes)
-        self.largest = self.slab.ranks.largest(_largest(self.operator))
+        self.largest = self.slab.largest(_largest(self.operator))
 
     def potential(self, d):
         """Return ``J*`` on the cells for a change ``d`` of the outputs."""
@@ -130,7 +130,7 @@ class _Joint:
 
 
 def _pieces(operator, share):
-    """Yield slices of the share's own rows, the same however many ranks there are."""
+    """Yield slices of the share's own rows, the same however they are divided."""
     step = share.width * share.pack
     for start in range(0, share.high - share.low, step):
         yield slice(start, min(start + step, share.high - share.low))
@@ -152,9 +152,9 @@ def gram_matrix(operator, values):
     """Return ``∫ phi phi^T dnu`` of the flat cell averages `values`, shape ``(n, n)``.
 
     A sum over pieces of rows of the feature matrix in their order, by matrix products of one
-    thread and of one shape, handed on from rank to rank.
+    thread and of one shape, handed on from part to part.
     """
-    ranks = operator.slab.ranks
+    slab = operator.slab
     moments = operator.moments_of(values, operator.amplitude**2, parity=1)
     columns = operator.features.size if operator.rank is None else operator.rank
     total, part = np.zeros((columns, columns)), np.empty((columns, columns))
@@ -168,8 +168,8 @@ def gram_matrix(operator, values):
                 part[chunk, chunk.start :] += weighted.T @ held[rows, chunk.start :]
 
         with one_library_thread():
-            ranks.accumulate(part, add, COLUMNS)
-        ranks.from_last(part)
+            slab.accumulate(part, add, COLUMNS)
+        slab.from_last(part)
         total += part
     total = np.triu(total) + np.triu(total, 1).T
     if operator.mix is not None:

@@ -143,29 +143,36 @@ def close_period(a, b, y, q, r, c, x):
         y[m - 1, k] += a[m, k] * x[k]
 
 
-@njit(cache=True)
-def slope_of_energy(rho, strength, exponent):
-    """Return ``U'`` of ``U = strength rho^m / (m - 1)``."""
-    return strength * exponent / (exponent - 1.0) * rho ** (exponent - 1.0)
+@njit(cache=True, parallel=True)
+def power_energy(rho, strength, exponent, slope, curve):
+    """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``, panel after panel."""
+    for panel in prange(rho.shape[0]):
+        for i in range(rho.shape[1]):
+            for k in range(LANES):
+                value = rho[panel, i, k]
+                power = value ** (exponent - 1.0)
+                slope[panel, i, k] = strength * exponent / (exponent - 1.0) * power
+                curve[panel, i, k] = value ** (exponent - 2.0)
 
 
 @njit(cache=True, error_model="numpy")
-def coefficients(rho, xi, eps, strength, exponent, step, periodic, linearised, a, b, moved, flux):
+def coefficients(rho, xi, eps, energy, step, periodic, linearised, a, b, moved, flux):
     """Fill the outflow coefficients, the moved density and the flux of the faces of a panel.
 
-    `linearised` adds the dependence of the power energy on the density to the coefficients.
+    `energy` holds a factor, ``U'`` and ``U'' / factor`` of an energy of the density; the factor is
+    0 if there is none. `linearised` adds what depends on the density through it.
     """
     n = rho.shape[0]
+    factor, slope, curve = energy
     delta, ahead, back = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     a[0] = b[n - 1] = moved[n - 1] = flux[n - 1] = 0.0
     for i in range(n if periodic else n - 1):
         j = (i + 1) % n
         for k in range(LANES):
             delta[k] = xi[j, k] - xi[i, k]
-        if strength > 0.0:
+        if factor > 0.0:
             for k in range(LANES):
-                energy = slope_of_energy(rho[i, k], strength, exponent)
-                delta[k] += slope_of_energy(rho[j, k], strength, exponent) - energy
+                delta[k] += slope[j, k] - slope[i, k]
         if eps > 0.0:
             for k in range(LANES):
                 ahead[k], back[k], moved[i, k] = face(rho[i, k], rho[j, k], delta[k], eps)
@@ -174,85 +181,66 @@ def coefficients(rho, xi, eps, strength, exponent, step, periodic, linearised, a
                 ahead[k], back[k], moved[i, k] = face(rho[i, k], rho[j, k], delta[k], 0.0)
         for k in range(LANES):
             flux[i, k] = step * (ahead[k] * rho[i, k] - back[k] * rho[j, k])
-        if linearised and strength > 0.0:
+        if linearised and factor > 0.0:
             for k in range(LANES):
-                stiff = strength * exponent * moved[i, k]
-                ahead[k] += stiff * rho[i, k] ** (exponent - 2.0)
-                back[k] += stiff * rho[j, k] ** (exponent - 2.0)
+                stiff = factor * moved[i, k]
+                ahead[k] += stiff * curve[i, k]
+                back[k] += stiff * curve[j, k]
         for k in range(LANES):
             b[i, k] = step * ahead[k]
             a[j, k] = step * back[k]
 
 
-@njit(cache=True, error_model="numpy")
-def newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
-    """Solve a panel of lines with a power energy, into ``work[0]``; note the lanes that fail.
-
-    Every line is an M-function: Newton's method is kept positive by taking at most nine tenths of
-    a cell's content away. A lane that is there waits for the others.
-    """
-    n = start.shape[0]
-    rho, y, x, flux = work[0], work[1], work[2], work[3]
-    done = np.zeros(LANES, dtype=np.bool_)
-    largest, previous = np.zeros(LANES), np.full(LANES, np.inf)
+@njit(cache=True)
+def begin_newton(start, floor, rho, largest, done):
+    """Fill the first guess: a line without mass is done, other cells hold a little at least."""
     for k in range(LANES):
         largest[k] = start[:, k].max()
         done[k] = largest[k] == 0.0
-        floor = 1e-30 * largest[k] if exponent > 1.0 else 1e-10 * largest[k]
-        for i in range(n):
-            rho[i, k] = max(start[i, k], floor)
-    for _ in range(200):
-        coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
-        for i in range(n):
-            for k in range(LANES):
-                # J rho - N(rho): what the linearised line must give
-                own = (a[i, k] + b[i, k]) * rho[i, k]
-                left = b[i - 1, k] * rho[i - 1, k]
-                right = a[(i + 1) % n, k] * rho[(i + 1) % n, k]
-                y[i, k] = start[i, k] - flux[i, k] + flux[i - 1, k] + own - left - right
-        solve_panel(a, b, y, periodic, work[4], work[5], work[6], x)
-        for k in range(LANES):
-            if done[k]:
-                continue
-            change = 0.0
-            for i in range(n):
-                new = max(x[i, k], 0.1 * rho[i, k])
-                change = max(change, abs(new - rho[i, k]))
-                if x[i, k] != new:
-                    change = max(change, abs(x[i, k]))
-                rho[i, k] = new
-            small = change <= 1e-11 * largest[k] and change >= 0.5 * previous[k]
-            done[k] = not np.isfinite(change) or small or change <= 1e-15 * largest[k]
-            failed[k] = not np.isfinite(change)
-            previous[k] = change
-        if done.all():
-            return
-    for k in range(LANES):
-        failed[k] = failed[k] or not done[k]
+        for i in range(start.shape[0]):
+            rho[i, k] = max(start[i, k], floor * largest[k])
 
 
 @njit(cache=True, error_model="numpy")
-def implicit_panel(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed):
-    """Make the implicit step of a panel of lines into ``work[0]``.
+def newton_step(
+    start, xi, eps, energy, step, periodic, work, a, b, moved, largest, previous, done, failed
+):
+    """Improve ``work[0]`` by one step of Newton's method, in lanes that are not done.
 
-    Without a power energy the lines are linear and solved at once.
+    Every line is an M-function: the step is kept positive by taking at most nine tenths of a
+    cell's content away.
     """
-    rho, y, flux = work[0], work[1], work[3]
-    failed[:] = False
-    if strength > 0.0:
-        newton(start, xi, eps, strength, exponent, step, periodic, work, a, b, moved, failed)
-    else:
-        rho[:] = start
-    # with the fluxes found: this solve conserves the mass to round-off
-    coefficients(rho, xi, eps, strength, exponent, step, periodic, False, a, b, moved, flux)
-    y[:] = start
-    solve_panel(a, b, y, periodic, work[4], work[5], work[6], rho)
-    # the moved density belongs to the solution
-    coefficients(rho, xi, eps, strength, exponent, step, periodic, True, a, b, moved, flux)
-    if strength > 0.0:
+    n = start.shape[0]
+    rho, y, x, flux = work[0], work[1], work[2], work[3]
+    coefficients(rho, xi, eps, energy, step, periodic, True, a, b, moved, flux)
+    for i in range(n):
         for k in range(LANES):
-            if start[:, k].max() == 0.0:
-                rho[:, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
+            # J rho - N(rho): what the linearised line must give
+            own = (a[i, k] + b[i, k]) * rho[i, k]
+            left = b[i - 1, k] * rho[i - 1, k]
+            right = a[(i + 1) % n, k] * rho[(i + 1) % n, k]
+            y[i, k] = start[i, k] - flux[i, k] + flux[i - 1, k] + own - left - right
+    solve_panel(a, b, y, periodic, work[4], work[5], work[6], x)
+    for k in range(LANES):
+        if done[k]:
+            continue
+        change = 0.0
+        for i in range(n):
+            new = max(x[i, k], 0.1 * rho[i, k])
+            change = max(change, abs(new - rho[i, k]))
+            if x[i, k] != new:
+                change = max(change, abs(x[i, k]))
+            rho[i, k] = new
+        small = change <= 1e-11 * largest[k] and change >= 0.5 * previous[k]
+        done[k] = not np.isfinite(change) or small or change <= 1e-15 * largest[k]
+        failed[k] = not np.isfinite(change)
+        previous[k] = change
+
+
+@njit(cache=True)
+def copy(source, target):
+    """Copy a panel."""
+    target[:] = source
 
 
 @njit(cache=True)
@@ -281,27 +269,62 @@ def scatter(panel, origin, after, values):
             values[origin[k] + i * after] = panel[i, k]
 
 
+@njit(cache=True, error_model="numpy")
+def implicit_panel(start, xi, eps, stage, energy, step, periodic, work, lines, progress):
+    """Do a stage of `implicit_lines` in a panel, whose density is ``work[0]``."""
+    a, b, moved = lines
+    if stage == 1:
+        newton_step(start, xi, eps, energy, step, periodic, work, a, b, moved, *progress)
+    if stage == 2:
+        coefficients(work[0], xi, eps, energy, step, periodic, False, a, b, moved, work[3])
+        work[1] = start
+        solve_panel(a, b, work[1], periodic, work[4], work[5], work[6], work[0])
+    if stage == 3 or energy[0] == 0.0:
+        # the moved density belongs to the solution
+        coefficients(work[0], xi, eps, energy, step, periodic, True, a, b, moved, work[3])
+    if stage == 3:
+        for k in range(LANES):
+            if start[:, k].max() == 0.0:
+                work[0, :, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
+
+
 @njit(cache=True, parallel=True)
 def implicit_lines(
-    start, potential, before, n, after, periodic, step, eps, strength, exponent, result, a, b,
-    moved, failed,
+    start, potential, before, n, after, periodic, step, eps, stage, factor, floor, rho, slope,
+    curve, largest, previous, done, failed, result, a, b, moved,
 ):  # fmt: skip
-    """Make the implicit step along one axis; `step` is dt times mobility over h^2.
+    """Do a stage of the implicit step along one axis; `step` is dt times mobility over h^2.
 
-    Fills the density, and panel after panel (``a[panel, i, lane]``) the coefficients of the
-    linearised lines and the moved density of the face ahead of each cell; ``failed[panel, lane]``
-    tells where Newton's method did not converge.
+    - 0 makes a first guess of at least `floor` times the largest cell of its line,
+    - 1 is one step of Newton's method,
+    - 2 solves the lines with the fluxes found, which conserves the mass to round-off,
+    - 3 linearises them there and fills the density `result`.
+
+    Without an energy of the density the lines are linear: stage 2 alone does everything.
+
+    Arrays hold panel after panel, ``a[panel, i, lane]``: the density and ``U'`` and
+    ``U'' / factor`` there; the largest cell, the last change, and whether the line is done and has
+    failed; the coefficients of the linearised lines and the moved density of the face ahead of
+    each cell.
     """
-    for panel in prange(failed.shape[0]):
-        work, rho, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
+    for panel in prange(a.shape[0]):
+        work, begin, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
         origin = origins(panel, before, n, after)
-        gather(start, origin, after, rho)
+        gather(start, origin, after, begin)
         gather(potential, origin, after, xi)
-        implicit_panel(
-            rho, xi, eps, strength, exponent, step, periodic, work,
-            a[panel], b[panel], moved[panel], failed[panel],
-        )  # fmt: skip
-        scatter(work[0], origin, after, result)
+        # no table is read without an energy
+        slot = np.int64(panel) if factor > 0.0 else 0
+        copy(rho[slot] if factor > 0.0 else begin, work[0])
+        lines, energy = (a[panel], b[panel], moved[panel]), (factor, slope[slot], curve[slot])
+        progress = largest[slot], previous[slot], done[slot], failed[slot]
+        if stage == 0:
+            begin_newton(begin, floor, work[0], largest[slot], done[slot])
+        else:
+            implicit_panel(begin, xi, eps, stage, energy, step, periodic, work, lines, progress)
+        if factor > 0.0:
+            copy(work[0], rho[slot])
+        if stage == 3 or factor == 0.0:
+            scatter(work[0], origin, after, result)
 
 
 @njit(cache=True, parallel=True)

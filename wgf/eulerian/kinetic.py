@@ -1,26 +1,33 @@
 """The kinetic equation of the heavy ball on a mesh of positions and velocities."""
 
+from __future__ import annotations
+
 import functools
 import math
 import warnings
+from typing import Any, ClassVar
 
 import numpy as np
 
-from wgf import checks, parallel
+from wgf import checks
 from wgf.eulerian import kinetic_kernels as kernels
 from wgf.eulerian.discrete import DiscreteFunctional
-from wgf.eulerian.slab import Slab, SlabStepper
+from wgf.eulerian.slab import Slab
+from wgf.eulerian.state import SlabStepper
 from wgf.flows import HeavyBall
+from wgf.functional import forms
 from wgf.measures.density import Density
+from wgf.measures.mesh import Axis, Mesh
+from wgf.stepping import Diagnosis, Fixed, Method, Trial
 
-# share of a Maxwellian beyond the velocity box from which the box is said to be too small
+# fraction of a Maxwellian beyond the velocity box from which the box is said to be too small
 TAIL = 1e-8
 # entries of the transition matrix below this are no neighbours
 NEGLIGIBLE = 1e-40
 SAVED_MATRICES = 8
 
 
-class KineticFiniteVolume:
+class KineticFiniteVolume(Method):
     """Strang splitting of the kinetic equation for a `wgf.Density` on a `wgf.phase_space`.
 
     One step is, symmetrically: half of friction and noise, half of the free transport
@@ -57,35 +64,38 @@ class KineticFiniteVolume:
         velocities of the mesh, or is narrower than a cell.
     """
 
-    needs = "a density"
+    title = "kinetic"
+    flow = HeavyBall
+    remedies: ClassVar = {forms.Local: "is a pressure that it does not have, leave it out"}
+    forms = (forms.Composed, forms.Linear, forms.Pairwise, forms.General)
 
-    def __init__(self, step=None):
+    def __init__(self, step: float | None = None):
         self.step = None if step is None else checks.number("kinetic step", step, above=0)
 
-    def prepare(self, flow, start):
-        """Return a stepper for `flow` from the density `start`."""
-        checks.instance("kinetic flow", flow, HeavyBall)
-        checks.instance("kinetic start", start, Density)
-        flow.axis_names(start)
-        check_velocities(*start.mesh.phase, flow)
-        return KineticStepper(self, flow, start)
+    def check(self, flow: HeavyBall, start: Density) -> None:
+        box = start.mesh.phase[1]
+        for name, axis in zip(box.names, box.axes):
+            if axis.periodic or abs(axis.lower + axis.upper) > 1e-12 * axis.length:
+                raise checks.InputError(
+                    f"heavy ball start: the velocities {name} in [{axis.lower:g}, {axis.upper:g}] "
+                    "are not symmetric with walls, build the mesh by wgf.phase_space"
+                )
+
+    def stepper(self, flow: HeavyBall, start: Density, world: Any) -> KineticStepper:
+        warn_of_velocities(*start.mesh.phase, flow)
+        return KineticStepper(self, flow, start, world)
 
     def __repr__(self):
         return f"KineticFiniteVolume(step={self.step!r})"
 
 
-def check_velocities(places, box, flow):
-    """Raise or warn if the box of velocities cannot hold the flow."""
+def warn_of_velocities(places: Mesh, box: Mesh, flow: HeavyBall) -> None:
+    """Warn if the box of velocities cannot hold a Maxwellian of the flow's temperature."""
     from scipy.special import ndtr, ndtri
 
     for name, axis, mobility in zip(box.names, box.axes, flow.mobilities(places.names)):
         variance = flow.temperature * mobility
         spread = math.sqrt(variance)
-        if axis.periodic or abs(axis.lower + axis.upper) > 1e-12 * axis.length:
-            raise checks.InputError(
-                f"heavy ball start: the velocities {name} in [{axis.lower:g}, {axis.upper:g}] "
-                "are not symmetric with walls, build the mesh by wgf.phase_space"
-            )
         if spread == 0 or flow.friction == 0:
             continue
         tail = 2 * float(ndtr(-axis.upper / spread))
@@ -107,7 +117,7 @@ def check_velocities(places, box, flow):
             )
 
 
-def transition_matrix(axis, rate, temperature):
+def transition_matrix(axis: Axis, rate: float, temperature: float) -> np.ndarray:
     """Return the probabilities ``P[i, j]`` of going from cell `j` to cell `i` of the velocities.
 
     ``P = exp(rate L)`` with ``L`` the Scharfetter-Gummel matrix of ``∂_r (r rho + T ∂_r rho)``,
@@ -161,25 +171,25 @@ class KineticStepper(SlabStepper):
 
     Attributes
     ----------
-    time : float
-    row : dict of float
-        Diagnostics of the current state and of the step that led to it.
-    output : array or None
-        Model output of the first risk.
+    values : array of shape ``(cells,)``
+        Cell averages on the slab.
+    marginal, potential : arrays of shape ``(positions,)``
+        Density of the positions, and ``F'`` of it.
     """
 
-    def __init__(self, method, flow, start):
+    def __init__(
+        self, method: KineticFiniteVolume, flow: HeavyBall, start: Density, world: Any = None
+    ):
+        # positions are dealt out in whole planes; what depends on them alone is known everywhere
+        slab = Slab(start.mesh, world, whole_planes=True)
+        super().__init__(Fixed(self.longest_step, "even"), slab, start)
         self.method, self.flow = method, flow
         self.mesh = start.mesh
         self.places, self.box = self.mesh.phase
-        # positions are dealt out in whole planes; what depends on them alone is on every rank
-        self.slab = Slab(self.mesh, parallel.world(), whole_planes=True)
         self.shape = self.slab.shape[self.slab.axis :]
         self.positions = self.slab.cells // self.box.cells
-        self.own = self.positions.own(self.slab.ranks.rank)
+        self.own = self.slab.part_of(self.positions)
         self.discrete = DiscreteFunctional(flow.functional, self.places)
-        self.values = self.slab.begin(start)
-        self.time = 0.0
         self.matrices = {}
         self.potential = np.empty(self.places.cells)
         self.mobility = flow.mobilities(self.places.names)
@@ -189,18 +199,18 @@ class KineticStepper(SlabStepper):
         ]
         self.energies = functools.reduce(np.add.outer, halves).ravel()
         self._evaluate()
-        self.row = self._make_row(0.0, self.loss())
+        self.begin(self.loss())
 
     def _evaluate(self):
         """Evaluate the marginal of the positions, the model output and the first variation."""
         parts = self.values.reshape(-1, self.box.cells)
         marginal = parts.sum(axis=1) * self.box.cell_volume
-        self.marginal = self.slab.ranks.whole(marginal, self.positions.bounds)
+        self.marginal = self.slab.gathered(marginal, self.positions)
         self.outputs = self.discrete.outputs(self.marginal)
         self.discrete.first_variation(self.outputs, self.potential)
         self.discrete.add_nonlinear(self.marginal, self.potential)
 
-    def force(self):
+    def force(self) -> np.ndarray:
         """Return ``-∇F'(mu)`` at every position, shape ``(axes, cells)``."""
         shape = self.places.shape
         potential, found = self.potential.reshape(shape), []
@@ -216,19 +226,19 @@ class KineticStepper(SlabStepper):
                 found.append(-slope.ravel())
         return np.array(found)
 
-    def kinetic(self):
+    def kinetic(self) -> float:
         """Return ``∫ |r|^2 / 2 drho``."""
         parts = self.values.reshape(-1, self.box.cells)
         energy = np.einsum("ij,j->i", parts, self.energies)
-        return self.slab.ranks.sums((energy, self.positions))[0] * self.mesh.cell_volume
+        return self.slab.sums((energy, self.positions))[0] * self.mesh.cell_volume
 
-    def entropy(self):
+    def entropy(self) -> float:
         """Return ``∫ rho log rho``."""
         partials = np.empty(self.values.size // self.box.cells)
         kernels.entropy(self.values, partials)
-        return self.slab.ranks.sums((partials, self.positions))[0] * self.mesh.cell_volume
+        return self.slab.sums((partials, self.positions))[0] * self.mesh.cell_volume
 
-    def loss(self):
+    def loss(self) -> float:
         """Return the rate ``gamma ∫ M |r / M + T ∇_r log rho|^2 drho`` of the current state."""
         total = 0.0
         for k, axis, mobility in self._moving():
@@ -238,7 +248,7 @@ class KineticStepper(SlabStepper):
                 self.values, before, n, after, axis.spacing, axis.lower,
                 self.flow.temperature * mobility, losses,
             )  # fmt: skip
-            (lost,) = self.slab.ranks.sums((losses, self.slab.cells // n))
+            (lost,) = self.slab.sums((losses, self.slab.cells // n))
             total += lost / mobility
         return self.flow.friction * total * self.mesh.cell_volume
 
@@ -251,36 +261,22 @@ class KineticStepper(SlabStepper):
         shape, at = self.shape, self.places.dimension + k
         return math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
 
-    def advance(self, limit):
-        """Make one step of at most `limit` and return its row of diagnostics.
-
-        Raises
-        ------
-        NumericalError
-            If the functional is not finite.
-        """
-        step = self.longest_step()
-        # as many equal steps as lead to the limit
-        dt = limit / max(1, math.ceil(limit / step - 1e-9))
+    def attempt(self, dt: float) -> Trial:
         lost = self._rub(0.5 * dt)
         self._drift(0.5 * dt)
         self._evaluate()
         force = self.force()
         if not np.isfinite(force).all():
             raise checks.NumericalError(
-                f"force: not finite at t={self.time:g} with dt={dt:g}, check the features and "
-                "potentials for overflow"
+                f"force: not finite at t={self.time:g} with dt={dt:g}, {self.remedy}"
             )
         self._kick(dt * force)
         self._drift(0.5 * dt)
         lost += self._rub(0.5 * dt)
         self._evaluate()
-        self.time += dt
-        self.row = self._make_row(dt, lost / dt)
-        checks.finite_objective(self.row, dt, "check the features and potentials for overflow")
-        return self.row
+        return Trial(dissipation=lost / dt)
 
-    def longest_step(self):
+    def longest_step(self) -> float:
         """Return the step of the method, or that of the mesh and the friction."""
         if self.method.step is not None:
             return self.method.step
@@ -295,7 +291,7 @@ class KineticStepper(SlabStepper):
                 continue
             shifts = axis.centers * (time / place.spacing)
             shifts = 0.5 * (shifts - shifts[::-1])
-            values, shape, cut = self.values, list(self.shape), k == 0 and self.slab.ranks.size > 1
+            values, shape, cut = self.values, list(self.shape), k == 0 and self.slab.divided
             if cut:
                 # what reaches the own cells from those of others, which is done twice
                 reach = math.ceil(np.abs(shifts).max()) + kernels.REACH + 1
@@ -351,18 +347,14 @@ class KineticStepper(SlabStepper):
             self.matrices.pop(next(iter(self.matrices)))
         return found
 
-    def _make_row(self, dt, dissipation):
+    def diagnose(self) -> Diagnosis:
         mass, parts = self.discrete.parts(self.marginal, self.outputs)
-        objective, kinetic, entropy = sum(parts.values()), self.kinetic(), self.entropy()
-        row = {"t": self.time, "dt": dt, "mass": mass, "objective": objective}
-        row.update(parts)
-        row.update(kinetic=kinetic, entropy=entropy)
-        row["lyapunov"] = objective + kinetic
+        kinetic, entropy = self.kinetic(), self.entropy()
+        energies = {"kinetic": kinetic, "entropy": entropy}
+        energies["lyapunov"] = sum(parts.values()) + kinetic
         if self.flow.temperature > 0:
-            row["lyapunov"] += self.flow.temperature * entropy
-        row.update(dissipation=dissipation, rejected=0)
-        row.update(self._walls())
-        return row
+            energies["lyapunov"] += self.flow.temperature * entropy
+        return Diagnosis(mass, parts, energies, self._walls())
 
     def _walls(self):
         """Return the mass at the walls of every axis and the flux that they hold back."""
@@ -385,7 +377,7 @@ class KineticStepper(SlabStepper):
                 speed = speed.reshape([-1] + [1] * (layer.ndim - at - 1))
                 held = layer * np.maximum(sign * speed, 0)
                 pairs += [(layer.ravel(), cuts), (held.ravel(), cuts)]
-        sums, volume = iter(self.slab.ranks.sums(*pairs) if pairs else ()), self.mesh.cell_volume
+        sums, volume = iter(self.slab.sums(*pairs) if pairs else ()), self.mesh.cell_volume
         found = {}
         for name, axis in names:
             ends = [next(sums) for _ in range(4)]
@@ -395,19 +387,10 @@ class KineticStepper(SlabStepper):
 
     def _layer(self, k, end):
         """Return the own cells at an end of axis `k` and the partition of all of them."""
-        values, ranks = self.values.reshape(self.shape), self.slab.ranks
+        values = self.values.reshape(self.shape)
         if k > 0:
             return values.take(end, axis=k), self.slab.cells // self.shape[k]
-        owner = 0 if end == 0 else ranks.size - 1
-        plane = values[end if ranks.rank == owner else slice(0, 0)]
-        bounds = np.where(np.arange(ranks.size + 1) > owner, math.prod(self.shape[1:]), 0)
-        return plane.reshape(-1, *self.shape[2:]), parallel.Partition(bounds)
-
-    def restart(self):
-        """Return everything but the density that a bit-identical continuation needs."""
-        return {"time": self.time, **{f"row_{name}": value for name, value in self.row.items()}}
-
-    def restore(self, saved):
-        """Continue from what `restart` returned, the density being the start."""
-        self.time = float(saved["time"])
-        self.row = {name: float(saved[f"row_{name}"]) for name in self.row}
+        cuts = self.slab.end_of(math.prod(self.shape[1:]), last=end != 0)
+        own = self.slab.part_of(cuts)
+        plane = values[end if own.stop > own.start else slice(0, 0)]
+        return plane.reshape(-1, *self.shape[2:]), cuts

@@ -1,13 +1,19 @@
 """The part of a mesh that one rank works on: its own rows and the planes beside them."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from wgf import checks, parallel
 from wgf.eulerian import kernels
 from wgf.measures.density import Density
-from wgf.parallel.exchange import Stream
+from wgf.measures.mesh import Mesh
+from wgf.parallel.exchange import Exchange, Stream
+from wgf.parallel.halo import Halo
 
 # a limited reconstruction looks two cells ahead
 DEPTH = 2
@@ -21,10 +27,12 @@ class Slab:
     `DEPTH` on either side, which belong to others and are copied from them. One process holds the
     mesh and nothing else.
 
+    Whatever works on a mesh works on a slab: all sums, maxima and exchanges are asked of it.
+
     Parameters
     ----------
     mesh : Mesh
-    ranks : Serial or Ranks, optional
+    world : Serial or Ranks, optional
         One process by default.
     whole_planes : bool
         For methods that work along lines: whole planes are dealt out, and arrays hold no others.
@@ -32,10 +40,12 @@ class Slab:
 
     Attributes
     ----------
+    divided : bool
+        Whether several ranks share the mesh.
     shape : tuple of four ints
         Of the arrays of this rank, missing axes in front.
-    periodic : tuple of four bools
-        Axes along which these arrays are wrapped.
+    periodic, wraps : tuples of four bools
+        Axes along which these arrays, and along which whole lines are wrapped.
     first, last : int
         The own rows, counted in these arrays.
     own : slice
@@ -49,15 +59,14 @@ class Slab:
         For more ranks than blocks of rows or pairs of planes.
     """
 
-    def __init__(self, mesh, ranks=None, whole_planes=False):
-        self.ranks = ranks = parallel.Serial() if ranks is None else ranks
-        self.mesh = mesh
-        missing = 4 - mesh.dimension
-        shape = (1,) * missing + mesh.shape
-        periodic = (False,) * missing + tuple(bool(p) for p in mesh.periodic)
-        self.axis, n = missing, shape[3]
-        rows = mesh.cells // n
-        self.depth = 0 if whole_planes else DEPTH
+    def __init__(self, mesh: Mesh, world: Any = None, whole_planes: bool = False):
+        self.ranks = ranks = parallel.Serial() if world is None else world
+        self.mesh, self.divided = mesh, ranks.size > 1
+        self.sums, self.largest = ranks.sums, ranks.largest
+        self.column_sums, self.from_last = ranks.column_sums, ranks.from_last
+        self.axis = missing = 4 - mesh.dimension
+        shape, n = (1,) * missing + mesh.shape, mesh.shape[-1]
+        self.wraps = (False,) * missing + tuple(bool(p) for p in mesh.periodic)
         block, most = _block(mesh, whole_planes), self.most(mesh, whole_planes)
         if ranks.size > most and whole_planes and mesh.dimension > 1:
             raise checks.InputError(
@@ -69,131 +78,141 @@ class Slab:
                 f"mpi: {ranks.size} ranks for {most} blocks of {block} rows of cells "
                 f"({' × '.join(map(str, mesh.shape))}), start at most {most} or refine the mesh"
             )
-        self.rows = parallel.Partition.dealt(rows, block, ranks.size)
-        self.blocks = self.rows // kernels.ROWS_PER_BLOCK
-        self.cells = self.rows * n
-        self.per_plane = rows // shape[self.axis] if ranks.size > 1 else 1
-        self.wraps = periodic[self.axis]
-        low, high = self._planes(ranks.rank)
+        self.rows = self.dealt(mesh.cells // n, block)
+        self.blocks, self.cells = self.rows // kernels.ROWS_PER_BLOCK, self.rows * n
+        depth = 0 if whole_planes else DEPTH
+        self.halo = Halo(ranks, self.cells, mesh.shape[0], depth, self.wraps[missing])
+        self.beside = self.halo.beside
+        low, high = self.halo.low, self.halo.high
         self.planes = np.arange(low, high) % mesh.shape[0]
-        self.shape = (*shape[: self.axis], high - low, *shape[self.axis + 1 :])
-        self.periodic = periodic
-        if ranks.size > 1:
-            self.periodic = (*periodic[: self.axis], False, *periodic[self.axis + 1 :])
-        self.offset = low * self.per_plane
-        own = self.rows.own(ranks.rank)
-        self.first, self.last = own.start - self.offset, own.stop - self.offset
+        self.shape, self.periodic = shape, self.wraps
+        if self.divided:
+            self.shape = (*shape[:missing], high - low, *shape[missing + 1 :])
+            self.periodic = (*self.wraps[:missing], False, *self.wraps[missing + 1 :])
+        own, before = self.part_of(self.rows), low * (self.halo.plane // n)
+        self.first, self.last = own.start - before, own.stop - before
         self.own = slice(self.first * n, self.last * n)
-        self.wanted = [[piece[:3] for piece in self._wanted(r)] for r in range(ranks.size)]
-        # the own cells lie where they belong
-        beside = [[piece for piece in self._wanted(r) if not piece[3]] for r in range(ranks.size)]
-        self.beside = ranks.exchange(
-            self.cells.bounds, [[piece[:3] for piece in p] for p in beside]
-        )
+
+    @classmethod
+    def where_it_fits(cls, mesh: Mesh, world: Any, whole_planes: bool = False) -> Slab:
+        """Return the slab of a mesh; a mesh with fewer blocks than ranks is whole on all of them.
+
+        All ranks then do all of its little work.
+        """
+        few = world is not None and world.size > cls.most(mesh, whole_planes)
+        return cls(mesh, None if few else world, whole_planes)
 
     @staticmethod
-    def most(mesh, whole_planes=False):
+    def most(mesh: Mesh, whole_planes: bool = False) -> int:
         """Return the largest number of ranks that can share a mesh."""
         blocks = -(-(mesh.cells // mesh.shape[-1]) // _block(mesh, whole_planes))
         # a wall looks at the plane beside it
         return max(1, min(blocks, mesh.shape[0] // 2)) if whole_planes else blocks
 
-    def _planes(self, rank, depth=None):
-        """Return the planes that a rank holds, below 0 and above `count` those of a period.
+    def dealt(self, entries: int, block: int = 1) -> parallel.Partition:
+        """Return the partition that deals entries out in blocks."""
+        return parallel.Partition.dealt(entries, block, self.ranks.size)
 
-        Or those that lie at most `depth` from its own: then no plane twice.
+    def part_of(self, partition: parallel.Partition) -> slice:
+        """Return the own entries of a partition."""
+        return partition.own(self.ranks.rank)
+
+    def partition(self, count: int) -> parallel.Partition:
+        """Return the partition of a sequence of which `count` entries are here."""
+        return self.ranks.partition(count)
+
+    def end_of(self, entries: int, last: bool) -> parallel.Partition:
+        """Return the partition of entries that all belong to the first or the last part."""
+        owner = self.ranks.size - 1 if last else 0
+        return parallel.Partition(np.where(np.arange(self.ranks.size + 1) > owner, entries, 0))
+
+    def sum(self, own: np.ndarray) -> float:
+        """Return the sum over all cells, given the numbers at the own ones."""
+        return self.sums((own, self.cells))[0]
+
+    def accumulate(
+        self, result: np.ndarray, add: Callable[[slice], Any], width: int | None = None
+    ) -> bool:
+        """Sum arrays in the order of the cells; return whether `result` is the whole sum here."""
+        self.ranks.accumulate(result, add, width)
+        return self.ranks.rank == self.ranks.size - 1
+
+    def hand_out(self, summed: int | None, edges: np.ndarray) -> Exchange:
+        """Return the exchange that brings entries between two edges to their part.
+
+        They come from the cells, or from `summed` entries that `accumulate` completed.
         """
-        count = self.mesh.shape[0]
-        if self.ranks.size == 1:
-            return 0, count
-        beside = self.depth if depth is None else depth
-        own = self.rows.own(rank)
-        low = own.start // self.per_plane - beside
-        high = -(-own.stop // self.per_plane) + beside
-        if not self.wraps:
-            return max(low, 0), min(high, count)
-        return (low, high) if depth is None or high - low < count else (0, count)
+        owned = self.cells.bounds
+        if summed is not None:
+            owned = np.array([0] * self.ranks.size + [summed])
+        wanted = [[(low, high, 0)] for low, high in itertools.pairwise(edges.tolist())]
+        return self.ranks.exchange(owned, wanted)
 
-    def _wanted(self, rank, depth=None):
-        """Return the cells that a rank holds as pieces ``(low, high, place, own)``."""
-        total = self.mesh.cells
-        plane = total // self.mesh.shape[0]
-        low, high = (edge * plane for edge in self._planes(rank, depth))
-        own = self.cells.own(rank)
-        cuts = {low, high, own.start, own.stop}
-        cuts |= {turn * total for turn in range(low // total, high // total + 1)}
-        cuts = sorted(cut for cut in cuts if low <= cut <= high)
-        pairs = itertools.pairwise(cuts)
-        return [(a % total, a % total + b - a, a - low, a == own.start) for a, b in pairs]
+    def collect(self, edges: np.ndarray, piece: tuple[int, int, int] | None) -> Exchange:
+        """Return the exchange of entries dealt out by `edges`: a piece to all or cells to slabs."""
+        wanted = self.halo.wanted if piece is None else [[piece]] * self.ranks.size
+        return self.ranks.exchange(edges, wanted)
 
-    def along(self, values):
+    def along(self, values: np.ndarray) -> np.ndarray:
         """Return those of the numbers along the slowest axis that this rank holds."""
-        return values if self.ranks.size == 1 else values[self.planes]
+        return values[self.planes] if self.divided else values
 
-    def part(self, whole):
+    def part(self, whole: np.ndarray) -> np.ndarray:
         """Return the part of an array over all cells that this rank holds (a copy)."""
         whole = whole.reshape(-1)
         return self.filled(lambda start, stop: whole[start:stop], whole.size)
 
-    def begin(self, density):
+    def begin(self, density: Density) -> np.ndarray:
         """Return the part of a density's cell averages that this rank holds (a copy)."""
-        return self.filled(density.read, density.block)
+        return self.filled(density.read, density.block, kernels.empty(int(np.prod(self.shape))))
 
-    def filled(self, read, block):
+    def filled(
+        self, read: Callable[[int, int], np.ndarray], block: int, result: Any = None
+    ) -> np.ndarray:
         """Return what this rank holds of ``read(start, stop)``, asked for in fixed blocks."""
-        result = np.empty(int(np.prod(self.shape)))
-        for low, high, at in self.wanted[self.ranks.rank]:
+        result = np.empty(int(np.prod(self.shape))) if result is None else result
+        for low, high, at in self.halo.wanted[self.ranks.rank]:
             for start in range(low // block * block, high, block):
                 stop = min(start + block, self.mesh.cells)
                 a, b = max(low, start), min(high, stop)
                 result[at + a - low : at + b - low] = read(start, stop)[a - start : b - start]
         return result
 
-    def renew(self, values):
+    def renew(self, values: np.ndarray) -> np.ndarray:
         """Copy the cells beside the own ones from the ranks that own them."""
         return self.beside.fill(values[self.own], values)
 
-    def widened(self, values, depth):
-        """Return the cells of all planes at most `depth` from the own ones, and where those begin.
+    def widened(self, values: np.ndarray, depth: int) -> tuple[np.ndarray, int]:
+        """Return the cells of all planes near the own ones and where those begin, see `Halo`."""
+        return self.halo.widened(values[self.own], depth)
 
-        On a period that reaches round them all, the planes are those of the mesh, in their order.
-        """
-        ranks, plane = self.ranks, self.mesh.cells // self.mesh.shape[0]
-        low, high = self._planes(ranks.rank, depth)
-        wanted = [[piece[:3] for piece in self._wanted(r, depth)] for r in range(ranks.size)]
-        found = np.empty((high - low) * plane)
-        ranks.exchange(self.cells.bounds, wanted).fill(values[self.own], found)
-        return found, self.cells.own(ranks.rank).start - low * plane
-
-    def lines(self, axis):
+    def lines(self, axis: int) -> tuple[int, int, int]:
         """Return the cells before, along and after an axis of the four, as `turn` leaves them."""
         if self.turns(axis):
-            own = self._columns().own(self.ranks.rank)
+            own = self.part_of(self._columns())
             return 1, self.mesh.shape[0], own.stop - own.start
         shape = self.shape
         return int(np.prod(shape[:axis])), int(shape[axis]), int(np.prod(shape[axis + 1 :]))
 
-    def line_cuts(self, axis):
+    def line_cuts(self, axis: int) -> parallel.Partition:
         """Return the partition of the lines along an axis, in the order of `lines`."""
-        if axis == self.axis:
-            return self._columns()
-        return self.cells // self.shape[axis]
+        return self._columns() if axis == self.axis else self.cells // self.shape[axis]
 
-    def turns(self, axis):
+    def turns(self, axis: int) -> bool:
         """Return whether lines along an axis lie on several ranks."""
-        return self.ranks.size > 1 and axis == self.axis
+        return self.divided and axis == self.axis
 
     def _columns(self):
-        return parallel.Partition.dealt(self.mesh.cells // self.mesh.shape[0], 1, self.ranks.size)
+        return self.dealt(self.halo.plane)
 
-    def turn(self, axis, values):
+    def turn(self, axis: int, values: np.ndarray) -> np.ndarray:
         """Return the numbers of whole lines along an axis, of the own ones if they are shared."""
         if not self.turns(axis):
             return values
         part = values.reshape(len(self.planes), -1)
         return self.ranks.turn(part, *self._strips()).ravel()
 
-    def turn_back(self, axis, values):
+    def turn_back(self, axis: int, values: np.ndarray) -> np.ndarray:
         """Return the numbers at the own cells from those of whole lines along an axis."""
         if not self.turns(axis):
             return values
@@ -201,14 +220,18 @@ class Slab:
         return self.ranks.turn_back(part, *self._strips()).ravel()
 
     def _strips(self):
-        """Return where the ranks' planes and their lines along the slowest axis are cut."""
-        return self.rows.bounds // self.per_plane, self._columns().bounds
+        """Return where the planes and the lines along the slowest axis are cut."""
+        return self.cells.bounds // self.halo.plane, self._columns().bounds
 
-    def whole(self, values):
+    def whole(self, values: np.ndarray) -> np.ndarray:
         """Return the array over all cells on every rank."""
-        return self.ranks.whole(values[self.own], self.cells.bounds)
+        return self.gathered(values[self.own], self.cells)
 
-    def density(self, values):
+    def gathered(self, own: np.ndarray, partition: parallel.Partition) -> np.ndarray:
+        """Return a divided array as a whole on every rank."""
+        return self.ranks.whole(own, partition.bounds)
+
+    def density(self, values: np.ndarray) -> Density:
         """Return the density of the mesh (a copy) where snapshots are kept.
 
         Where rank 0 alone keeps them it is an `Arriving` one.
@@ -218,30 +241,12 @@ class Slab:
         values = self.ranks.gather(values[self.own], self.cells.bounds)
         return Density(self.mesh, values.reshape(self.mesh.shape))
 
-    def sum(self, own):
-        """Return the sum over all cells, given the numbers at the own ones."""
-        return self.ranks.sums((own, self.cells))[0]
-
 
 def _block(mesh, whole_planes):
     """Return the rows of cells that stay together on a rank."""
     if whole_planes:
         return max(1, mesh.cells // mesh.shape[-1] // mesh.shape[0])
     return kernels.ROWS_PER_BLOCK
-
-
-class SlabStepper:
-    """What every method on a slab shows of its state: ``slab``, ``values`` and ``outputs``."""
-
-    @property
-    def measure(self):
-        """The current density (a copy); see `Slab.density`."""
-        return self.slab.density(self.values)
-
-    @property
-    def output(self):
-        """Model output of the first risk, or None."""
-        return self.outputs[0] if self.outputs else None
 
 
 class Arriving(Density):

@@ -313,7 +313,7 @@ def sweep(
     line, kept0, kept2 = pieces, pair(pieces, 1, piece), pair(pieces, 3, piece)
     ends0 = pair(pieces, 5, piece)
     width = tile[1] - tile[0]
-    ring = shifted(pieces, (7 + (2 * width if n1 > 1 else 0)) * piece)
+    ring = shifted(pieces, (7 + 2 * (width if n1 > 1 else 1)) * piece)
     held = (width + 2) * piece
     r0, r1, r2, r3 = rates[0], rates[1], rates[2], rates[3]
     wrap = periodic[3]
@@ -354,6 +354,8 @@ def sweep(
                 target = shifted(ring, (m + 1 & 3) * piece)
                 variation_row(variation, shape, wrap, (i0, 0, other), column, target, n)
                 xi = shifted(ring, (m & 3) * piece)
+                # along an axis of one cell every neighbour is the cell itself
+                xi1 = xi, xi
                 xi2 = shifted(ring, (m - 1 & 3) * piece), target
             if row < first or row >= last:
                 continue
@@ -410,7 +412,7 @@ def tiles_of(shape):
 def room(shape):
     """Return the room that `transport` needs beside the arrays over cells, a row a thread."""
     width, tiles, groups, n = tiles_of(shape)
-    rows = 7 + (2 * width + 3 * (width + 2) if shape[1] > 1 else 4)
+    rows = 7 + (2 * width + 3 * (width + 2) if shape[1] > 1 else 2 + 4)
     threads = min(get_num_threads(), shape[0] * groups * tiles)
     return np.empty((threads, rows * ((n + PADDING) // 8 * 8) + 32))
 

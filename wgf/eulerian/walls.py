@@ -11,13 +11,13 @@ class Walls:
     Parameters
     ----------
     slab : Slab
-        The part of the mesh that this rank holds.
+        The part of the mesh that is held here.
     mobility : sequence of float
         Factor of the velocity for every axis.
     """
 
     def __init__(self, slab, mobility):
-        mesh, self.ranks = slab.mesh, slab.ranks
+        mesh, self.slab = slab.mesh, slab
         self.volume = mesh.cell_volume
         self.sides = [
             (name, float(factor) / axis.spacing**2, [_side(slab, k, end) for end in (0, 1)])
@@ -42,7 +42,7 @@ class Walls:
         Returns
         -------
         dict of float
-            Mass in the cells at both walls, and the mass a unit of time that would leave through
+            Mass in the cells at both walls, and the mass per unit of time that would leave through
             them: the outward velocity ``-mobility ∂F'`` of the last two cells times the density.
         """
         pairs = []
@@ -50,7 +50,7 @@ class Walls:
             for side in sides:
                 found = side.look(values, variation, masses, ends)
                 pairs += [(each, side.cuts) for each in found]
-        sums = iter(self.ranks.sums(*pairs) if pairs else ())
+        sums = iter(self.slab.sums(*pairs) if pairs else ())
         found = {}
         for name, rate, sides in self.sides:
             mass = held = 0.0
@@ -74,12 +74,12 @@ class _Rows:
         stride = int(np.prod(shape[axis + 1 : -1]))
         last = (slab.mesh.shape[axis] - 1) * end
         if axis == 0:
-            last -= slab.offset // slab.per_plane
+            last -= slab.halo.low
         rows = np.arange(slab.first, slab.last)
         self.rows = rows[rows // stride % shape[axis] == last]
         self.inner = self.rows + (-stride if end else stride)
         self.own = self.rows - slab.first
-        self.cuts = slab.ranks.partition(self.rows.size)
+        self.cuts = slab.partition(self.rows.size)
 
     def look(self, values, variation, masses, ends):
         """Return densities and what is held back, summed in rows."""
@@ -93,7 +93,7 @@ class _Ends:
 
     def __init__(self, slab, end):
         self.end, self.own = end, slice(slab.first, slab.last)
-        self.cuts = slab.ranks.partition(slab.last - slab.first)
+        self.cuts = slab.partition(slab.last - slab.first)
 
     def look(self, values, variation, masses, ends):
         """Return densities and what is held back."""

@@ -1,5 +1,6 @@
 """The functional: features, losses, terms, and their sum."""
 
-from wgf.functional.functional import Functional, Term, least_norm
+from wgf.functional.functional import Functional, Term
+from wgf.functional.kinks import least_norm
 
 __all__ = ["Functional", "Term", "least_norm"]

@@ -3,16 +3,22 @@
 import numpy as np
 
 from wgf import checks
-from wgf.functional.functional import Term
+from wgf.functional import forms
+from wgf.functional.functional import Term, Weighted
 from wgf.measures.base import BLOCK_ROWS
 
 PAIRS_PER_BLOCK = 1 << 20
 
 
 class LocalEnergy(Term):
-    """``∫ U(rho)``: subclasses give ``energy(rho)`` and ``slope(rho)``, which is ``U'``."""
+    """``∫ U(rho)``: subclasses give ``energy(rho)`` and ``slope(rho)``, which is ``U'``.
 
-    local = True
+    Both are given arrays of cell averages and return arrays of the same shape; ``name`` is the
+    column in reports. The flow is ``∂t rho = ∇·(rho ∇U'(rho))``; ``rho U''(rho)`` must be bounded.
+    """
+
+    def form(self):
+        return forms.Local(self)
 
     def value_at(self, measure):
         """Return ``h^d sum_j U(rho_j)``."""
@@ -47,7 +53,7 @@ class LocalEnergy(Term):
         return mesh
 
 
-class Entropy(LocalEnergy):
+class Entropy(Weighted, LocalEnergy):
     """``strength ∫ rho log rho``, whose flow is diffusion ``∂t rho = strength Δ rho``.
 
     Particles feel it as noise, see `wgf.Langevin`.
@@ -59,6 +65,9 @@ class Entropy(LocalEnergy):
     """
 
     name = "entropy"
+
+    def form(self):
+        return forms.Diffusion(self, self.strength)
 
     def __init__(self, strength):
         self.strength = checks.number("entropy strength", strength, minimum=0)
@@ -78,7 +87,7 @@ class Entropy(LocalEnergy):
         return f"Entropy({self.strength!r})"
 
 
-class PowerEntropy(LocalEnergy):
+class PowerEntropy(Weighted, LocalEnergy):
     """``strength / (m - 1) ∫ rho^m``, whose flow is ``∂t rho = strength Δ rho^m``.
 
     ``m > 1`` is the porous medium equation, ``0 < m < 1`` fast diffusion.
@@ -97,6 +106,9 @@ class PowerEntropy(LocalEnergy):
     """
 
     name = "power_entropy"
+
+    def form(self):
+        return forms.Power(self, self.strength, self.exponent)
 
     def __init__(self, strength, exponent):
         self.strength = checks.number("power entropy strength", strength, minimum=0)
@@ -122,7 +134,7 @@ class PowerEntropy(LocalEnergy):
         return f"PowerEntropy({self.strength!r}, {self.exponent!r})"
 
 
-class Interaction(Term):
+class Interaction(Weighted):
     """``1/2 ∫∫ W(theta - theta') dmu dmu`` for a symmetric kernel ``W(z) = W(-z)``.
 
     Parameters
@@ -131,6 +143,8 @@ class Interaction(Term):
         ``W`` of displacements; it may be infinite at 0 only.
     gradient : callable ``(k, d) -> (k, d)``, optional
         ``∇W``; without it particles use central differences.
+    strength : float, optional
+        Factor of the kernel.
 
     Raises
     ------
@@ -145,9 +159,17 @@ class Interaction(Term):
     """
 
     name = "interaction"
-    pairwise = True
 
-    def __init__(self, kernel, gradient=None):
+    def form(self):
+        return forms.Pairwise(self)
+
+    def scaled(self, factor):
+        found = super().scaled(factor)
+        found._tables = {}
+        return found
+
+    def __init__(self, kernel, gradient=None, strength=1.0):
+        self.strength = checks.number("interaction strength", strength)
         for what, call in (("interaction kernel", kernel), ("interaction gradient", gradient)):
             if not callable(call) and not (call is None and what.endswith("gradient")):
                 raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
@@ -168,9 +190,9 @@ class Interaction(Term):
         if values.shape != (len(displacements),):
             raise checks.InputError(
                 f"interaction kernel: shape {values.shape} for {len(displacements)} displacements, "
-                "return one value a displacement"
+                "return one value per displacement"
             )
-        return values
+        return values if self.strength == 1 else self.strength * values
 
     @staticmethod
     def _check_values(values, mirrored):
@@ -233,8 +255,9 @@ class Interaction(Term):
             if values.shape != displacements.shape:
                 raise checks.InputError(
                     f"interaction gradient: shape {values.shape} for displacements of shape "
-                    f"{displacements.shape}, return one row a displacement"
+                    f"{displacements.shape}, return one row per displacement"
                 )
+            values *= self.strength
         else:
             values = np.empty(displacements.shape)
             distance = np.sqrt(np.sum(displacements**2, axis=1))
@@ -257,24 +280,15 @@ class Interaction(Term):
         for start in range(0, len(points), rows):
             block = points[start : start + rows, None, :] - sources[None, :, :]
             if domain is not None:
-                block = _nearest(block, domain)
+                block = domain.nearest(block)
             values = function(block.reshape(-1, points.shape[1]))
             values = values.reshape(block.shape[0], len(sources), columns)
             result[start : start + rows] = np.sum(values * weights[None, :, None], axis=1)
         return result
 
     def __repr__(self):
-        return f"Interaction({getattr(self.kernel, '__name__', 'kernel')})"
-
-
-def _nearest(displacements, mesh):
-    """Return the displacements to the nearest image along periodic axes."""
-    result = np.array(displacements)
-    for i, axis in enumerate(mesh.axes):
-        if axis.periodic:
-            column = result[..., i]
-            result[..., i] = column - axis.length * np.round(column / axis.length)
-    return result
+        tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
+        return f"Interaction({getattr(self.kernel, '__name__', 'kernel')}{tail})"
 
 
 class _Convolution:
@@ -316,7 +330,7 @@ class _Convolution:
             for node in np.ndindex(*(len(places),) * self.mesh.dimension):
                 node = list(node)
                 shifted = (block + places[node]) * self.mesh.spacing
-                values = term._evaluate(_nearest(shifted, self.mesh))
+                values = term._evaluate(self.mesh.nearest(shifted))
                 total[start : start + BLOCK_ROWS] += np.prod(shares[node]) * values
         return total
 

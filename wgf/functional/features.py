@@ -10,6 +10,9 @@ import math
 import numpy as np
 
 from wgf import checks
+from wgf.functional.activations import ACTIVATIONS, Activation, activation_of
+
+__all__ = ["ACTIVATIONS", "FeatureMap", "Features", "Filter", "Neurons"]
 
 BLOCK_ENTRIES = 1 << 18
 MOST_SAMPLES = 1 << 31
@@ -126,7 +129,7 @@ class Neurons(FeatureMap):
     ----------
     x : array of shape ``(n,)`` or ``(n, p)``
         Inputs.
-    activation : {"relu", "tanh", "sigmoid"}
+    activation : {"relu", "tanh", "sigmoid"} or Activation
         ``sigma``; ``relu'(0) = 0``, ``sigmoid(z) = 1 / (1 + exp(-z))``.
     bias : bool
         Whether the neurons have a bias ``b``, the last axis.
@@ -139,14 +142,15 @@ class Neurons(FeatureMap):
 
     amplitude = True
 
-    def __init__(self, x, activation, bias=False):
+    def __init__(self, x, activation: str | Activation, bias: bool = False):
         self.x = checks.array("neuron inputs x", x, dimensions=(1, 2))
         if self.x.size == 0:
             raise checks.InputError(
                 f"neuron inputs x: shape {self.x.shape} is empty, give at least one input"
             )
         self.inputs = self.x.reshape(len(self.x), -1)
-        self.activation = checks.one_of("neuron activation", activation, ACTIVATIONS)
+        self.sigma = activation_of(activation)
+        self.activation = self.sigma.name
         self.bias = checks.flag("neuron bias", bias)
         self.size, p = self.inputs.shape
         self.names = (
@@ -154,13 +158,16 @@ class Neurons(FeatureMap):
             + (("w",) if p == 1 else tuple(f"w{i + 1}" for i in range(p)))
             + (("b",) if self.bias else ())
         )
-        self.kinked = activation == "relu"
-        self.parity = -1 if activation == "tanh" else None
-        self.homogeneity = "full" if activation == "relu" else "partial"
+        self.kinked, self.parity = self.sigma.kinked, self.sigma.parity
+        self.homogeneity = "full" if self.sigma.homogeneous else "partial"
         self.abscissa = self.inputs[:, 0] if p == 1 else None
 
+    def at(self, x) -> "Neurons":
+        """Return the same neurons at other inputs."""
+        return Neurons(x, self.sigma, bias=self.bias)
+
     def subset(self, samples):
-        return Neurons(self.x[samples], self.activation, bias=self.bias)
+        return self.at(self.x[samples])
 
     def arguments(self, rest):
         """Return ``w . x + b``, shape ``(k, n)``."""
@@ -169,15 +176,15 @@ class Neurons(FeatureMap):
         return z + rest[:, p:] if self.bias else z
 
     def unit(self, rest):
-        return ACTIVATIONS[self.activation](self.arguments(rest))[0]
+        return self.sigma.value(self.arguments(rest))
 
     def unit_gradient(self, rest):
-        slope = ACTIVATIONS[self.activation](self.arguments(rest))[1]
+        slope = self.sigma(self.arguments(rest))[1]
         gradient = slope[:, :, None] * self.inputs
         return np.concatenate([gradient, slope[:, :, None]], axis=2) if self.bias else gradient
 
     def unit_pullback(self, rest, residual):
-        value, slope = ACTIVATIONS[self.activation](self.arguments(rest))
+        value, slope = self.sigma(self.arguments(rest))
         slope = slope * residual
         gradient = slope @ self.inputs
         if self.bias:
@@ -185,14 +192,14 @@ class Neurons(FeatureMap):
         return value @ residual, gradient
 
     def curvature_bound(self, residual):
-        if self.activation not in STEEPEST:
+        if self.sigma.steepest is None:
             return None
         squares = np.sum(self.inputs**2, axis=1) + self.bias
-        return float(STEEPEST[self.activation] * (np.abs(residual) @ squares))
+        return float(self.sigma.steepest * (np.abs(residual) @ squares))
 
     def __repr__(self):
         tail = ", bias=True" if self.bias else ""
-        return f"Neurons({checks.fingerprint(self.x)}, '{self.activation}'{tail})"
+        return f"Neurons({checks.fingerprint(self.x)}, {self.sigma!r}{tail})"
 
 
 class Filter(FeatureMap):
@@ -212,7 +219,7 @@ class Filter(FeatureMap):
         The features are the Fourier coefficients up to `order`, orthonormal and scaled so that
         ``|psi(x)| = 1``: ``n = (2 order + 1)^dimension`` numbers hold the signal exactly.
         """
-        return _Dirichlet(order, dimension)
+        return Dirichlet(order, dimension)
 
     @classmethod
     def gaussian(cls, samples, std):
@@ -220,7 +227,7 @@ class Filter(FeatureMap):
 
         `samples` has the shape ``(n,)`` or, in the plane, ``(n, 2)``.
         """
-        return _Gaussian(samples, std)
+        return Gaussian(samples, std)
 
     def _name_positions(self, dimension):
         self.names = ("w",) + (
@@ -228,7 +235,9 @@ class Filter(FeatureMap):
         )
 
 
-class _Dirichlet(Filter):
+class Dirichlet(Filter):
+    """The ideal low-pass filter, see `Filter.dirichlet`."""
+
     def __init__(self, order, dimension):
         self.order = checks.whole("dirichlet order", order, minimum=0)
         self.dimension = checks.whole("dirichlet dimension", dimension, minimum=1, maximum=3)
@@ -281,7 +290,9 @@ class _Dirichlet(Filter):
         return f"Filter.dirichlet({self.order}{tail})"
 
 
-class _Gaussian(Filter):
+class Gaussian(Filter):
+    """The Gaussian filter at samples, see `Filter.gaussian`."""
+
     def __init__(self, samples, std):
         samples = checks.array("gaussian samples", samples, dimensions=(1, 2))
         if samples.size == 0:
@@ -295,7 +306,7 @@ class _Gaussian(Filter):
         self.abscissa = self.samples[:, 0] if self.samples.shape[1] == 1 else None
 
     def subset(self, samples):
-        return _Gaussian(self.samples[samples], self.std)
+        return Gaussian(self.samples[samples], self.std)
 
     def _displacements(self, rest):
         return self.samples[None, :, :] - rest[:, None, :]
@@ -405,22 +416,3 @@ def central_differences(function, points):
         difference = np.asarray(function(points + shift)) - np.asarray(function(points - shift))
         columns.append(difference / (2 * step[:, i]).reshape((-1,) + (1,) * (difference.ndim - 1)))
     return np.stack(columns, axis=-1)
-
-
-def _relu(z):
-    return np.maximum(z, 0), (z > 0).astype(np.float64)
-
-
-def _tanh(z):
-    value = np.tanh(z)
-    return value, 1 - value**2
-
-
-def _sigmoid(z):
-    value = 0.5 * (1 + np.tanh(0.5 * z))
-    return value, value * (1 - value)
-
-
-# largest |sigma''|
-STEEPEST = {"tanh": 4 / (3 * math.sqrt(3)), "sigmoid": 1 / (6 * math.sqrt(3))}
-ACTIVATIONS = {"relu": _relu, "tanh": _tanh, "sigmoid": _sigmoid}

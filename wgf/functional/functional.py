@@ -1,89 +1,35 @@
 """The functional ``F(mu) = R(∫ phi dmu) + ∫ V dmu + …``: a sum of named terms."""
 
+import copy
+import numbers
+
 import numpy as np
 
 from wgf import checks
-from wgf.measures.density import Density
-from wgf.measures.particles import Particles
-
-
-class Term:
-    """Base of all terms; a single term is a functional, too.
-
-    Attributes
-    ----------
-    name : str
-        Column of this term in reports.
-    linear : bool
-        Whether the term is ``∫ V dmu``; it then gives `potential` and, if smooth, `slope`.
-    composed : bool
-        Whether the term depends on the measure through a model output, as `wgf.Risk` does.
-    local : bool
-        Whether the term is ``∫ U(rho)`` of a density, as `wgf.Entropy` is.
-    pairwise : bool
-        Whether the term is ``1/2 ∫∫ W dmu dmu``; it then gives `potential` on a mesh.
-    particles_only : bool
-        Whether the term has no form on a mesh.
-    smooth : bool
-        Whether the first variation is differentiable in the point; if not, `kink` gives the
-        strength of the absolute value for every axis.
-
-    Notes
-    -----
-    Subclasses give ``value_at(measure)``, ``variation_at(measure, points, names)`` and, if
-    smooth, ``gradient_at(measure, points, names)``.
-    """
-
-    name = "term"
-    linear = False
-    composed = False
-    local = False
-    pairwise = False
-    particles_only = False
-    smooth = True
-
-    def check(self, names):
-        """Raise `InputError` if the term does not fit axes called `names`."""
-
-    def kink(self, names):
-        """Return the strength of ``|theta_i|`` in the first variation for every axis."""
-        return np.zeros(len(names))
-
-    def __add__(self, other):
-        return Functional([self]) + other
-
-    def value(self, measure):
-        """Return the value; see `Functional.value`."""
-        return Functional([self]).value(measure)
-
-    def parts(self, measure):
-        """Return the value by name; see `Functional.parts`."""
-        return Functional([self]).parts(measure)
-
-    def first_variation(self, measure, points=None):
-        """Return the first variation; see `Functional.first_variation`."""
-        return Functional([self]).first_variation(measure, points)
-
-    def gradient(self, measure, points=None):
-        """Return the gradient of the first variation; see `Functional.gradient`."""
-        return Functional([self]).gradient(measure, points)
+from wgf.functional import forms
+from wgf.functional.kinks import Kinks
+from wgf.measures.base import Measure
 
 
 class Functional:
     """A sum of terms, each reported by name.
 
-    ``Risk(...) + L1(...)`` builds one. Two terms of the same kind are told apart by a number.
+    ``Risk(...) + L1(...)`` builds one, and so do multiples and differences; the names of the parts
+    stay. A number tells apart two terms of the same kind.
 
     Raises
     ------
     InputTypeError
-        For anything in the sum that is no term.
+        For anything in the sum that is not a term.
     """
+
+    # a NumPy number on the left leaves the product to this class
+    __array_ufunc__ = None
 
     def __init__(self, terms):
         if not isinstance(terms, list | tuple):
             raise checks.InputTypeError(
-                f"functional: {type(terms).__name__} is no list of terms, give a list of them"
+                f"functional: {type(terms).__name__} is not a list of terms, give a list of them"
             )
         self.terms = tuple(terms)
         if not self.terms:
@@ -98,14 +44,33 @@ class Functional:
     def __add__(self, other):
         if isinstance(other, Functional):
             return Functional(self.terms + other.terms)
-        if isinstance(other, Term):
-            return Functional(self.terms + (other,))
-        return NotImplemented
+        # `sum` begins with 0
+        return Functional(self.terms) if type(other) is int and other == 0 else NotImplemented
+
+    __radd__ = __add__
+
+    def __mul__(self, factor):
+        if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
+            return NotImplemented
+        factor = checks.number("functional factor", factor)
+        return Functional([term.scaled(factor) for term in self.terms])
+
+    __rmul__ = __mul__
+
+    def __neg__(self):
+        return -1.0 * self
+
+    def __sub__(self, other):
+        return self + -1.0 * other if isinstance(other, Functional) else NotImplemented
+
+    def of_form(self, *kinds):
+        """Return the terms of some forms."""
+        return tuple(term for term in self.terms if isinstance(term.form(), kinds))
 
     @property
     def risks(self):
         """The terms of the model output."""
-        return tuple(term for term in self.terms if term.composed)
+        return self.of_form(forms.Composed)
 
     @property
     def smooth(self):
@@ -125,17 +90,16 @@ class Functional:
         InputError
             If the features or a penalty do not fit the measure's axes.
         """
-        checks.instance("measure", measure, (Density, Particles))
+        checks.instance("measure", measure, Measure)
         names = measure.names
         if names is None:
-            declared = [risk.features.names for risk in self.risks if risk.features.names]
-            declared += [term.names for term in self.terms if getattr(term, "names", None)]
-            d = measure.points.shape[1]
-            names = declared[0] if declared else tuple(f"x{i + 1}" for i in range(d))
+            declared = [term.names for term in self.terms if term.names]
+            d = measure.dimension
+            names = measure.axis_names(declared[0] if declared else None)
             if len(names) != d:
                 raise checks.InputError(
                     f"start: particles in dimension {d} do not fit the features' axes "
-                    f"({', '.join(names)}), give one column an axis"
+                    f"({', '.join(names)}), give one column per axis"
                 )
         for term in self.terms:
             term.check(names)
@@ -159,14 +123,12 @@ class Functional:
         where = self._points(measure, points, names)
         measured = _Named(measure, names)
         total = sum(term.variation_at(measured, where, names) for term in self.terms)
-        if points is None and isinstance(measure, Density):
-            return total.reshape(measure.mesh.shape)
-        return total
+        return measure.shaped(total) if points is None else total
 
     def gradient(self, measure, points=None):
         """Return ``∇F'(mu)`` at `points`, shape ``(k, d)``; the particle velocity is its negative.
 
-        At a kink of the l1 penalty this is the element of least norm.
+        At a kink this is the element of least norm.
         """
         names = self.axis_names(measure)
         where = self._points(measure, points, names)
@@ -175,25 +137,156 @@ class Functional:
         for term in self.terms:
             if term.smooth:
                 slope += term.gradient_at(measured, where, names)
-        return least_norm(slope, where, self.kink_strength(names))
+        return Kinks(self, names).slope(where, slope)
 
     def _points(self, measure, points, names):
         if points is None:
             return measure.points
         return checks.array("points", points, shape=(None, len(names)))
 
-    def kink_strength(self, names):
-        """Return the summed strength of the l1 penalties for every axis."""
-        return sum((term.kink(names) for term in self.terms), np.zeros(len(names)))
-
     def __repr__(self):
         return " + ".join(repr(term) for term in self.terms)
 
 
-def least_norm(slope, points, strength):
-    """Return the least-norm element of ``slope + strength ∂|points|``, coordinate by coordinate."""
-    at_kink = np.sign(slope) * np.maximum(np.abs(slope) - strength, 0)
-    return np.where(points == 0, at_kink, slope + strength * np.sign(points))
+class Term(Functional):
+    """Base of all terms; a single term is a functional, too.
+
+    A term of any kind gives ``value_at(measure)``, ``variation_at(measure, points, names)`` and,
+    if it is smooth, ``gradient_at(measure, points, names)``: shapes ``()``, ``(k,)`` and
+    ``(k, d)``. Explicit methods for densities and all methods for particles then take it.
+
+    Attributes
+    ----------
+    name : str
+        Column of this term in reports.
+    names : tuple of str or None
+        Axis names that the term declares, for particles without a domain.
+    smooth : bool
+        Whether the first variation is differentiable in the point. If not, `prox` moves points by
+        the term alone, and `wgf.ForwardBackward` takes it.
+    sampled : bool
+        Whether `draw` gives the term over random samples, for `wgf.StochasticGradient`.
+
+    Notes
+    -----
+    A term that is of a special form says so by `form`, and methods make use of that.
+    """
+
+    name = "term"
+    names = None
+    smooth = True
+    sampled = False
+
+    def __init__(self):
+        """A term holds nothing but itself."""
+
+    def form(self):
+        """Return how the term looks, one of the classes of `wgf.functional.forms`."""
+        return forms.General(self)
+
+    def check(self, names):
+        """Raise `InputError` if the term does not fit axes called `names`."""
+
+    def prox(self, points, step):
+        """Return the points that minimise ``V(p) + |p - points|^2 / (2 step)``, row by row.
+
+        ``V`` is the first variation of the term. The points themselves by default.
+        """
+        return points
+
+    @property
+    def proximal(self):
+        """Whether the term is not smooth and moves points by a `prox` of its own."""
+        return not self.smooth and type(self).prox is not Term.prox
+
+    def draw(self, generator, batch):
+        """Return a `Risk` over a random batch of samples whose mean over draws is this term."""
+        raise TypeError(f"{type(self).__name__} draws no samples, define draw(generator, batch)")
+
+    def scaled(self, factor):
+        """Return the term times a number; its name stays."""
+        return Scaled(self, factor)
+
+    def kink(self, names):
+        """Return the strength of ``|theta_i|`` in the first variation for every axis."""
+        form = self.form()
+        if isinstance(form, forms.Separable):
+            return form.kink * form.mask(names)
+        return np.zeros(len(names))
+
+    @property
+    def terms(self):
+        """The term itself, as the terms of a sum."""
+        return (self,)
+
+    @property
+    def part_names(self):
+        """The name of the term, as those of a sum."""
+        return (self.name,)
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+class Weighted(Term):
+    """A term with a factor, its attribute `strength`."""
+
+    strength = 1.0
+
+    def scaled(self, factor):
+        found = copy.copy(self)
+        found.strength = factor * self.strength
+        return found
+
+
+class Scaled(Term):
+    """A term times a number, of the same form."""
+
+    def __init__(self, term, factor):
+        if not term.smooth and factor < 0:
+            raise checks.InputError(
+                f"functional factor: {factor:g} makes the kink of the term {term.name} concave, "
+                "give a factor of at least 0"
+            )
+        self.term, self.factor = term, factor
+        self.name, self.names, self.smooth = term.name, term.names, term.smooth
+
+    def form(self):
+        return self.term.form().scaled(self, self.factor)
+
+    @property
+    def proximal(self):
+        return self.term.proximal
+
+    def check(self, names):
+        self.term.check(names)
+
+    def potential(self, points, names):
+        """Return the potential of a linear term."""
+        return self.factor * self.term.potential(points, names)
+
+    def energy(self, rho):
+        """Return the energy of a local term."""
+        return self.factor * self.term.energy(rho)
+
+    def slope(self, *where):
+        """Return the gradient of the potential, or the derivative of the energy."""
+        return self.factor * self.term.slope(*where)
+
+    def prox(self, points, step):
+        return self.term.prox(points, self.factor * step)
+
+    def value_at(self, measure):
+        return self.factor * self.term.value_at(measure)
+
+    def variation_at(self, measure, points, names):
+        return self.factor * self.term.variation_at(measure, points, names)
+
+    def gradient_at(self, measure, points, names):
+        return self.factor * self.term.gradient_at(measure, points, names)
+
+    def __repr__(self):
+        return f"{self.factor:.17g} * {self.term!r}"
 
 
 class _Named:

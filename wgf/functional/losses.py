@@ -23,6 +23,10 @@ class Loss:
         """Return the loss of these samples, scaled so that its mean over draws is this loss."""
         raise TypeError(f"{type(self).__name__} gives no subset(samples), define it")
 
+    def scaled(self, factor):
+        """Return the loss times a number."""
+        return _Scaled(self, factor)
+
     def discrete_gradient(self, s0, s1):
         """Return ``g`` with ``g . (s1 - s0) = R(s1) - R(s0)`` (Gonzalez's midpoint form)."""
         middle, step = self.gradient(0.5 * (s0 + s1)), s1 - s0
@@ -30,6 +34,39 @@ class Loss:
         if square == 0:
             return middle
         return middle + (self.value(s1) - self.value(s0) - middle @ step) / square * step
+
+
+class _Scaled(Loss):
+    """A loss times a number."""
+
+    def __init__(self, loss, factor):
+        self.loss, self.factor = loss, factor
+        self.size, self.target = loss.size, loss.target
+
+    def value(self, s):
+        return self.factor * self.loss.value(s)
+
+    def gradient(self, s):
+        return self.factor * self.loss.gradient(s)
+
+    def curvature(self, s):
+        return self.factor * self.loss.curvature(s)
+
+    def discrete_gradient(self, s0, s1):
+        return self.factor * self.loss.discrete_gradient(s0, s1)
+
+    def subset(self, samples):
+        return _Scaled(self.loss.subset(samples), self.factor)
+
+    def conjugate(self, p):
+        """Return ``factor R*(p / factor)``, infinite for a factor that is not positive."""
+        return self.factor * self.loss.conjugate(p / self.factor) if self.factor > 0 else np.inf
+
+    def scaled(self, factor):
+        return _Scaled(self.loss, factor * self.factor)
+
+    def __repr__(self):
+        return f"{self.factor:.17g} * {self.loss!r}"
 
 
 class Squared(Loss):

@@ -3,13 +3,14 @@
 import numpy as np
 
 from wgf import checks
+from wgf.functional import forms
 from wgf.functional.features import Neurons
-from wgf.functional.functional import Term
+from wgf.functional.functional import Weighted
 from wgf.functional.losses import Squared
 from wgf.functional.terms import Risk
 
 
-class PopulationRisk(Term):
+class PopulationRisk(Weighted):
     """``strength/2 E (∫ a relu(w . x) dmu - sum_j b_j relu(v_j . x))^2`` for normal inputs ``x``.
 
     What a student learns from a teacher given endless data. With ``phi`` the angle between ``u``
@@ -40,7 +41,10 @@ class PopulationRisk(Term):
     """
 
     name = "population"
-    particles_only = True
+    sampled = True
+
+    def form(self):
+        return forms.General(self, ("particles",))
 
     def __init__(self, amplitudes, directions, strength=1.0):
         self.directions = checks.array("population directions", directions, shape=(None, None))

@@ -6,8 +6,9 @@
 import numpy as np
 
 from wgf import checks
+from wgf.functional import forms
 from wgf.functional.features import FeatureMap, central_differences
-from wgf.functional.functional import Term
+from wgf.functional.functional import Term, Weighted
 from wgf.functional.losses import Loss
 
 
@@ -28,7 +29,7 @@ class Risk(Term):
     """
 
     name = "risk"
-    composed = True
+    sampled = True
 
     def __init__(self, features, loss, scale=1.0):
         self.features = checks.instance("risk features", features, FeatureMap)
@@ -40,6 +41,17 @@ class Risk(Term):
                 f"risk: {known} features do not fit {loss.size} targets, give as many targets as "
                 "samples"
             )
+
+    @property
+    def names(self):
+        """Axis names that the features declare, or None."""
+        return self.features.names
+
+    def form(self):
+        return forms.Composed(self)
+
+    def scaled(self, factor):
+        return Risk(self.features, self.loss.scaled(factor), self.scale)
 
     def check(self, names):
         wanted = self.features.names
@@ -107,7 +119,8 @@ class Risk(Term):
 class LinearTerm(Term):
     """``∫ V dmu``: subclasses give ``potential(points, names)`` and ``slope(points, names)``."""
 
-    linear = True
+    def form(self):
+        return forms.Given(self)
 
     def value_at(self, measure):
         return float(sum(w @ self.potential(p, measure.names) for p, w in measure.blocks()))
@@ -121,12 +134,15 @@ class LinearTerm(Term):
         return self.slope(points, names)
 
 
-class _AxisTerm(LinearTerm):
+class _AxisTerm(Weighted, LinearTerm):
     """A linear term ``∫ sum_i V(theta_i) dmu`` over some axes; subclasses give `profile`."""
 
     def __init__(self, strength, axes):
         self.strength = checks.number(f"{self.name} strength", strength, minimum=0)
         self.axes = None if axes is None else checks.axis_names(f"{self.name} axes", axes)
+
+    def form(self):
+        return forms.Separable(self, self.profile, self.mask)
 
     def check(self, names):
         checks.positions_of(f"{self.name} axes", self.axes or (), names)
@@ -160,9 +176,8 @@ class L1(_AxisTerm):
         """Return ``strength |theta_i|``."""
         return self.strength * np.abs(values)
 
-    def kink(self, names):
-        """Return the strength for every axis."""
-        return self.strength * self.mask(names)
+    def form(self):
+        return forms.Separable(self, self.profile, self.mask, self.strength)
 
 
 class Ridge(_AxisTerm):
@@ -182,7 +197,7 @@ class Ridge(_AxisTerm):
         return self.strength * points * self.mask(names)
 
 
-class Potential(LinearTerm):
+class Potential(Weighted, LinearTerm):
     """The user's own potential ``∫ V dmu``.
 
     Parameters
@@ -190,11 +205,14 @@ class Potential(LinearTerm):
     function : callable ``(k, d) -> (k,)``
     gradient : callable ``(k, d) -> (k, d)``, optional
         Central differences are used without it. The mesh solver needs no gradient.
+    strength : float, optional
+        Factor of the potential.
     """
 
     name = "potential"
 
-    def __init__(self, function, gradient=None):
+    def __init__(self, function, gradient=None, strength=1.0):
+        self.strength = checks.number("potential strength", strength)
         for what, call in (("potential function", function), ("potential gradient", gradient)):
             if not callable(call) and not (call is None and what.endswith("gradient")):
                 raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
@@ -207,9 +225,12 @@ class Potential(LinearTerm):
         if values.shape != (len(points),):
             raise checks.InputError(
                 f"potential function: shape {values.shape} for {len(points)} points, return one "
-                "value a point"
+                "value per point"
             )
-        return values
+        return self._times(values)
+
+    def _times(self, values):
+        return values if self.strength == 1 else self.strength * values
 
     def slope(self, points, names):
         """Return ``∇V(points)``, shape ``(k, d)``."""
@@ -219,9 +240,10 @@ class Potential(LinearTerm):
         if values.shape != points.shape:
             raise checks.InputError(
                 f"potential gradient: shape {values.shape} for points of shape {points.shape}, "
-                "return one row a point"
+                "return one row per point"
             )
-        return values
+        return self._times(values)
 
     def __repr__(self):
-        return f"Potential({getattr(self.function, '__name__', 'function')})"
+        tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
+        return f"Potential({getattr(self.function, '__name__', 'function')}{tail})"

@@ -40,7 +40,7 @@ def each(work, blocks):
         return list(_pool(threads).map(alike, blocks))
 
 
-class Rooms(threading.local):
+class Scratch(threading.local):
     """Arrays that every thread keeps: fresh memory costs more than what is computed in it.
 
     `columns` are pairs of a number of columns and a type. A call gives one array for each, with the

@@ -1,18 +1,19 @@
 """Conic particles: weights that grow and positions that move, for `wgf.FisherRao`."""
 
+from typing import Any, ClassVar
+
 import numpy as np
-from scipy.integrate import RK45
 
 from wgf import checks
 from wgf.flows import FisherRao
-from wgf.lagrangian.empirical import EmpiricalFunctional, share_of
-from wgf.lagrangian.runge_kutta import AdaptiveStepper
+from wgf.lagrangian.particles import ParticleMethod
+from wgf.lagrangian.runge_kutta import DormandPrince
 from wgf.measures.particles import Particles
 
 RETRACTIONS = ("mirror", "canonical")
 
 
-class Conic:
+class Conic(ParticleMethod):
     """Particles ``(r, x)`` of mass ``r^2``: ``r' = -2 growth J' r``, ``x' = -transport ∇J'``.
 
     Parameters
@@ -26,25 +27,33 @@ class Conic:
         Largest error of a coordinate in one step otherwise, relative to ``1 + |coordinate|``.
     """
 
-    needs = "particles"
+    title = "conic"
+    flow = FisherRao
 
-    def __init__(self, retraction="mirror", step=None, tolerance=1e-8):
+    def __init__(
+        self, retraction: str = "mirror", step: float | None = None, tolerance: float = 1e-8
+    ):
         self.retraction = checks.one_of("conic retraction", retraction, RETRACTIONS)
         self.step = None if step is None else checks.number("conic step", step, above=0)
         self.tolerance = checks.number("conic tolerance", tolerance, above=0)
 
-    def prepare(self, flow, start):
-        """Return a stepper for `flow` from the particles `start`."""
-        checks.instance("conic flow", flow, FisherRao)
-        checks.instance("conic start", start, Particles)
-        start = _signs(flow, start)
-        flow.check(start)
+    def check(self, flow: FisherRao, start: Particles) -> None:
+        flow.check(_signs(flow, start))
         if not start.weights.min() > 0:
             raise checks.InputError(
                 f"conic start: the weight {start.weights.min():g} cannot grow, leave such "
                 "particles out"
             )
-        return _Stepper(self, flow, start)
+        kinks = self.kinks(flow, start)
+        if kinks.term is not None or (kinks.strength * kinks.mobility).any():
+            raise checks.InputError(
+                "conic: the functional has a kink along an axis on which particles move and this "
+                "method needs its gradient, use wgf.GrowthSplitting on a wgf.Density"
+            )
+
+    def stepper(self, flow: FisherRao, start: Particles, world: Any) -> "_Stepper":
+        """Return a stepper for `flow` from the particles `start`."""
+        return _Stepper(self, flow, _signs(flow, start), world)
 
     def __repr__(self):
         return (
@@ -63,100 +72,72 @@ def _signs(flow, start):
     return Particles(points, start.weights, domain=domain)
 
 
-class _Stepper(AdaptiveStepper):
-    """State: one row ``(u, x)`` a particle, ``u = log r`` or ``r``; `points` holds these rows."""
+class _Stepper(DormandPrince):
+    """State: one row ``(u, x)`` per particle, ``u = log r`` or ``r``."""
 
-    order = 5
+    saved: ClassVar[dict[str, str]] = {"rows": "all_rows"}
+    state = velocity = None
 
-    def __init__(self, method, flow, start):
-        self.method = method
-        self.flow = flow
-        self.empirical = EmpiricalFunctional(flow, start, share_of(flow, len(start.points)))
-        own = self.empirical.share.own
-        radius = np.sqrt(start.weights[own])
-        column = np.log(radius) if method.retraction == "mirror" else radius
-        self.points = np.column_stack([column, self.empirical.confine(start.points[own])])
-        self.time = 0.0
-        self.step = method.step
-        self._enter(0.0, None, 0)
-        if self.step is None:
-            speed = np.abs(self.velocity)
-            scale = method.tolerance ** (1 / 6) * (1 + np.abs(self.points))
-            fastest = self.empirical.share.largest(speed / scale)
-            self.step = float(min(1.0, 1.0 / max(fastest, 1e-300)))
+    def __init__(self, method, flow, start, world):
+        super().__init__(flow, start, world, method.step, method.tolerance)
+        self.mirror = method.retraction == "mirror"
+        radius = np.sqrt(start.weights[self.partition.own])
+        self.state = np.column_stack([np.log(radius) if self.mirror else radius, self.points])
+        self.enter()
 
     def _open(self, rows):
         """Return weights and positions of state rows, positions confined."""
         column = rows[:, 0]
-        weights = np.exp(2 * column) if self.method.retraction == "mirror" else column**2
+        weights = np.exp(2 * column) if self.mirror else column**2
         return weights, self.empirical.confine(rows[:, 1:])
 
-    def _evaluate(self, rows):
-        """Return ``(weights, x, outputs, J', velocity of the rows)``."""
+    def _evaluated(self, rows):
+        """Return ``(x, outputs, J', velocity)`` of state rows; the functional has their weights."""
         empirical = self.empirical
-        weights, x = self._open(rows)
-        empirical.weights = weights
+        empirical.weights, x = self._open(rows)
         outputs = empirical.outputs(x)
         gradient = empirical.smooth_gradient(x, outputs)
         potential = empirical.potential(x, outputs)
         velocity = np.empty_like(rows)
-        factor = 1.0 if self.method.retraction == "mirror" else rows[:, 0]
-        velocity[:, 0] = -2 * self.flow.growth * potential * factor
+        velocity[:, 0] = -2 * self.flow.growth * potential * (1.0 if self.mirror else rows[:, 0])
         velocity[:, 1:] = -empirical.mobility * gradient
-        return weights, x, outputs, potential, velocity
+        return x, outputs, potential, velocity
 
-    def _enter(self, dt, previous, rejected):
+    def velocity_at(self, state: np.ndarray) -> np.ndarray:
+        return self._evaluated(state)[-1]
+
+    def evaluate(self) -> None:
         empirical = self.empirical
-        weights, x, self.outputs, potential, self.velocity = self._evaluate(self.points)
-        self.points[:, 1:] = x
-        parts = empirical.parts(x, self.outputs)
+        self.points, self.outputs, potential, self.velocity = self._evaluated(self.state)
+        self.state[:, 1:] = self.points
         moving = np.divide(
             self.velocity[:, 1:] ** 2,
             empirical.mobility,
             where=empirical.mobility > 0,
-            out=np.zeros_like(x),
+            out=np.zeros_like(self.points),
         )
         squares = 4 * self.flow.growth * potential**2 + moving.sum(axis=1)
-        self.dissipation = empirical.share.sum(weights * squares)
-        mean = self.dissipation if previous is None else 0.5 * (previous + self.dissipation)
-        self.row = {"t": self.time, "dt": dt, "mass": empirical.share.sum(weights)}
-        self.row["objective"] = float(sum(parts.values()))
-        self.row.update(parts)
-        self.row.update(dissipation=mean, rejected=rejected)
+        self.dissipation = self.partition.sum(empirical.weights * squares)
+
+    def place(self, state: np.ndarray) -> None:
+        self.state = state
 
     @property
-    def measure(self):
-        """The current particles (a copy), on ranks that keep no snapshots None."""
-        rows = self.empirical.share.gathered(self.points)
+    def measure(self) -> Particles | None:
+        rows = self.all_rows
         if rows is None:
             return None
         weights, x = self._open(rows)
         return Particles(x, weights, domain=self.empirical.domain)
 
-    def _confine(self, rows):
-        return np.column_stack([rows[:, 0], self.empirical.confine(rows[:, 1:])])
+    @property
+    def all_rows(self) -> np.ndarray | None:
+        """State rows of all particles, None where no snapshots are kept."""
+        return self.partition.gathered(self.state)
 
-    def _attempt(self, dt):
-        slopes = [self.velocity]
-        for row in RK45.A[1:]:
-            shift = sum(c * k for c, k in zip(row, slopes) if c)
-            slopes.append(self._evaluate(self.points + dt * shift)[4])
-        rows = self.points + dt * sum(c * k for c, k in zip(RK45.B, slopes) if c)
-        if self.method.step is not None:
-            return rows, 0.9**self.order
-        slopes.append(self._evaluate(rows)[4])
-        difference = dt * sum(c * k for c, k in zip(RK45.E, slopes) if c)
-        return rows, self._error(difference, self.points)
+    @all_rows.setter
+    def all_rows(self, rows: np.ndarray) -> None:
+        self.state = np.array(rows)[self.partition.own]
 
-    def restart(self):
-        return {**super().restart(), "rows": self.empirical.share.gathered(self.points)}
-
-    def restore(self, saved):
-        self.points = np.array(saved["rows"])[self.empirical.share.own]
-        super().restore(saved)
-        self._evaluate_state()
-
-    def _evaluate_state(self):
-        row = self.row
-        self._enter(0.0, None, 0)
-        self.row = row
+    def resumed(self) -> None:
+        self.evaluate()

@@ -1,14 +1,16 @@
-"""Forward-backward splitting for particles in a functional with an l1 penalty."""
+"""Forward-backward splitting for particles in a functional with kinks."""
+
+from typing import Any
 
 import numpy as np
 
 from wgf import checks
-from wgf.flows import GradientFlow
-from wgf.lagrangian.runge_kutta import AdaptiveStepper
+from wgf.lagrangian.particles import AdaptiveStepper, ParticleMethod
 from wgf.measures.particles import Particles
+from wgf.stepping import Trial
 
 
-class ForwardBackward:
+class ForwardBackward(ParticleMethod):
     """Forward step in the smooth part, exact flow (soft threshold) in the l1 penalty.
 
     ``theta* = prox(theta - dt g(theta))``, ``theta+ = prox(theta - dt/2 (g(theta) + g(theta*)))``
@@ -26,20 +28,22 @@ class ForwardBackward:
 
     Notes
     -----
+    A term with a kink of its own acts by its `wgf.Term.prox`, after the soft threshold. Such a step
+    is implicit in the term and, unlike that of the l1 penalty, not its exact flow: of order 1.
     Source: Chizat & Bach 2018, section 2 (forward-backward step for non-smooth V).
     """
 
-    needs = "particles"
+    title = "forward-backward"
 
-    def __init__(self, step=None, tolerance=1e-5):
+    def __init__(self, step: float | None = None, tolerance: float = 1e-5):
         self.step = None if step is None else checks.number("forward-backward step", step, above=0)
         self.tolerance = checks.number("forward-backward tolerance", tolerance, above=0)
 
-    def prepare(self, flow, start):
+    def stepper(self, flow: Any, start: Particles, world: Any) -> "_Stepper":
         """Return a stepper for `flow` from the particles `start`."""
-        checks.instance("forward-backward flow", flow, GradientFlow)
-        checks.instance("forward-backward start", start, Particles)
-        return _Stepper(self, flow, start)
+        stepper = _Stepper(flow, start, world, self.step, self.tolerance)
+        stepper.enter()
+        return stepper
 
     def __repr__(self):
         return f"ForwardBackward(step={self.step!r}, tolerance={self.tolerance:g})"
@@ -48,22 +52,18 @@ class ForwardBackward:
 class _Stepper(AdaptiveStepper):
     order = 2
 
-    def _first_step(self):
-        return super()._first_step() if self.method.step is None else self.method.step
-
-    def _attempt(self, dt):
-        empirical = self.empirical
-        velocity = -empirical.mobility * self.gradient
-        first = empirical.prox(self.points + dt * velocity, dt)
-        if self.method.step is not None:
-            return first, 0.9**self.order
-        later = self._velocity(first)
-        points = empirical.prox(self.points + 0.5 * dt * (velocity + later), dt)
+    def attempt(self, dt: float) -> Trial:
+        prox, velocity = self.empirical.kinks.prox, self.velocity
+        first = prox(self.points + dt * velocity, dt)
+        if self.fixed:
+            return Trial(first)
+        later = self.velocity_at(first)
+        points = prox(self.points + 0.5 * dt * (velocity + later), dt)
         moved = self._norm(first - self.points)
         # below this the differences are round-off and say nothing of the curvature
         known = moved > 1e-13 * self._norm(self.points)
         stiffness = dt * self._norm(later - velocity) / moved if known else 0.0
-        return points, max(self._error(points - first, self.points), stiffness**self.order)
+        return Trial(points, error=max(self.error(points - first), stiffness**self.order))
 
     def _norm(self, vectors):
         """Norm in which the Hessian of F is symmetric: weights over mobilities."""
@@ -71,4 +71,4 @@ class _Stepper(AdaptiveStepper):
         inverse = np.divide(
             1.0, empirical.mobility, where=empirical.mobility > 0, out=np.zeros(vectors.shape[1])
         )
-        return float(np.sqrt(empirical.share.sum(empirical.weights * (vectors**2 @ inverse))))
+        return float(np.sqrt(self.partition.sum(empirical.weights * (vectors**2 @ inverse))))

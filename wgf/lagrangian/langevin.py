@@ -1,14 +1,17 @@
 """Noise for particles: the entropy of the functional as Brownian motion."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 
 from wgf import checks
-from wgf.flows import GradientFlow
-from wgf.lagrangian.empirical import ParticleStepper, Seeded
+from wgf.functional.forms import Diffusion, Local
+from wgf.lagrangian.particles import ParticleMethod, ParticleStepper, Stored
 from wgf.measures.particles import Particles
+from wgf.stepping import Trial
 
 
-class Langevin:
+class Langevin(ParticleMethod):
     """Euler-Maruyama for ``dtheta_i = -∇F'(mu)(theta_i) dt + sqrt(2 eps) dB_i``.
 
     ``eps`` is the strength of the functional's `wgf.Entropy` and ``F'`` that of all other terms;
@@ -27,54 +30,47 @@ class Langevin:
     Particles have no density: the reported objective leaves the entropy out.
     """
 
-    needs = "particles"
+    title = "langevin"
+    forms = (*ParticleMethod.forms, Diffusion)
+    remedies: ClassVar[dict[Any, str]] = {
+        Local: "needs a density, use wgf.ImplicitFiniteVolume on a wgf.Density"
+    }
 
-    def __init__(self, step=1e-2, seed=0):
+    def __init__(self, step: float = 1e-2, seed: int = 0):
         self.step = checks.number("langevin step", step, above=0)
         self.seed = checks.whole("langevin seed", seed)
 
-    def prepare(self, flow, start):
+    def stepper(self, flow: Any, start: Particles, world: Any) -> "_Stepper":
         """Return a stepper for `flow` from the particles `start`."""
-        checks.instance("langevin flow", flow, GradientFlow)
-        checks.instance("langevin start", start, Particles)
-        for name, term in zip(flow.functional.part_names, flow.functional.terms):
-            if term.local and not is_entropy(term):
-                raise checks.InputError(
-                    f"langevin: the term {name} needs a density, use "
-                    "wgf.ImplicitFiniteVolume on a wgf.Density"
-                )
-        return _Stepper(self, flow, start)
+        return _Stepper(self, flow, start, world)
 
     def __repr__(self):
         return f"Langevin(step={self.step:g}, seed={self.seed})"
 
 
-def is_entropy(term):
-    """Return whether a term is the entropy that noise stands for."""
-    return term.local and not hasattr(term, "exponent") and hasattr(term, "strength")
+class _Stepper(ParticleStepper):
+    saved: ClassVar[dict[str, str]] = {"generator": "generator_state"}
+    remedy = "take a smaller step"
 
-
-class _Stepper(Seeded, ParticleStepper):
-    noisy = True
-
-    def __init__(self, method, flow, start):
+    def __init__(self, method, flow, start, world):
+        super().__init__(flow, start, world, Stored(method.step))
         self.generator = np.random.default_rng(method.seed)
-        self.diffusion = sum(t.strength for t in flow.functional.terms if is_entropy(t))
-        super().__init__(method, flow, start)
+        noise = flow.functional.of_form(Diffusion)
+        self.diffusion = sum(term.form().strength for term in noise)
+        self.enter()
 
-    def _first_step(self):
-        return self.method.step
-
-    def advance(self, limit):
-        """Make one step of at most `limit` and return its row of diagnostics."""
-        dt = min(limit, self.step)
+    def attempt(self, dt: float) -> Trial:
         empirical = self.empirical
-        noise = empirical.share.normal(self.generator, self.points.shape[1])
+        noise = self.partition.normal(self.generator, self.points.shape[1])
         spread = np.sqrt(2 * dt * self.diffusion * empirical.mobility)
         points = self.points - dt * empirical.mobility * self.gradient + spread * noise
-        previous = self.dissipation
-        self.time += dt
-        self.points = empirical.reflect(empirical.prox(points, dt))
-        self._enter(dt, previous, 0)
-        checks.finite_objective(self.row, dt, "take a smaller step")
-        return self.row
+        return Trial(empirical.kinks.prox(points, dt))
+
+    def place(self, state: np.ndarray) -> None:
+        """Put the particles at `state`, reflected once at walls."""
+        domain = self.empirical.domain
+        if domain is not None:
+            above = np.abs(state - domain.lower) + domain.lower
+            mirrored = domain.upper - np.abs(domain.upper - above)
+            state = np.where(domain.periodic, state, mirrored)
+        super().place(state)

@@ -6,15 +6,14 @@ without a kernel of its own is evaluated by its own formulas in blocks of rows.
 
 import numpy as np
 
-from wgf import parallel
 from wgf.functional.features import BLOCK_ENTRIES as FEATURE_ENTRIES
-from wgf.functional.features import Filter, Neurons
+from wgf.functional.features import Dirichlet, FeatureMap, Filter, Gaussian, Neurons
 from wgf.lagrangian import kernels
-from wgf.lagrangian.blocks import Rooms, each, power_blocks
+from wgf.lagrangian.blocks import Scratch, each, power_blocks
+from wgf.parallel import sum_of_rows
 from wgf.parallel.threads import one_library_thread
 
-ACTIVATIONS = {"relu": kernels.RELU, "tanh": kernels.TANH, "sigmoid": kernels.SIGMOID}
-# more weights a neuron, a bias included, are for matrix products
+# more weights per neuron, a bias included, are for matrix products
 FUSED_WEIGHTS = 3
 # most activations that an output keeps for the gradient
 KEPT_ENTRIES = 1 << 27
@@ -22,61 +21,76 @@ KEPT_ENTRIES = 1 << 27
 GENERAL_BLOCK = 1024
 
 
-def feature_products(features, share=None):
-    """Return the fastest object with `output`, `gradient` and `potential` for `features`.
+class Products:
+    """Base of all products with features: `output`, `gradient` and `potential`.
 
-    A gradient goes into the array `out` if there is one. `share` says which particles are those of
-    this rank, by default all.
+    Attributes
+    ----------
+    together : int
+        Particles in a block whose sum is one row.
+    total : callable
+        Sums one row per block over all particles; a partition of the particles replaces it.
     """
-    if isinstance(features, Neurons):
+
+    together = kernels.PARTICLES_PER_BLOCK
+
+    def __init__(self, features: FeatureMap):
+        self.features, self.size = features, features.size
+        self.total = sum_of_rows
+
+    def output(self, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return ``sum_i weights_i phi(points_i)`` over all particles."""
+        raise TypeError(f"{type(self).__name__} gives no output, define it")
+
+    def gradient(
+        self, points: np.ndarray, residual: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the gradient of ``<residual, phi>`` at the points, in `out` if there is one."""
+        raise TypeError(f"{type(self).__name__} gives no gradient, define it")
+
+    def potential(self, points: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """Return ``<residual, phi>`` at the points, for features with an amplitude."""
+        # the derivative in the amplitude a of <r, phi> = a <r, unit>
+        return points[:, 0] * self.gradient(points, residual)[:, 0]
+
+
+def feature_products(features: FeatureMap) -> Products:
+    """Return the fastest products for `features`."""
+    if isinstance(features, Neurons) and features.sigma.code is not None:
         if len(features.names) > 1 + FUSED_WEIGHTS:
-            return _Wide(features, share)
+            return _Wide(features)
         columns = np.zeros((FUSED_WEIGHTS, features.size))
         p = features.inputs.shape[1]
         columns[:p] = features.inputs.T
         if features.bias:
             columns[p] = 1.0
-        arguments = tuple(columns), ACTIVATIONS[features.activation]
-        return _Fused(share, features, kernels.neuron_output, kernels.neuron_gradient, arguments)
-    if isinstance(features, Filter) and features.names == ("w", "x"):
-        if hasattr(features, "order"):
-            scale = np.full(features.size, np.sqrt(2.0))
-            scale[0] = 1.0
-            return _Fused(
-                share,
-                features,
-                kernels.dirichlet_output,
-                kernels.dirichlet_gradient,
-                (features.order,),
-                scale=scale / np.sqrt(features.size),
-            )
+        pair = kernels.neuron_output, kernels.neuron_gradient
+        return _Fused(features, *pair, (tuple(columns), features.sigma.code))
+    if isinstance(features, Dirichlet) and features.dimension == 1:
+        scale = np.full(features.size, np.sqrt(2.0))
+        scale[0] = 1.0
+        pair = kernels.dirichlet_output, kernels.dirichlet_gradient
+        return _Fused(features, *pair, (features.order,), scale=scale / np.sqrt(features.size))
+    if isinstance(features, Gaussian) and features.samples.shape[1] == 1:
         samples = features.samples[:, 0]
         order = np.argsort(samples, kind="stable")
-        return _Fused(
-            share,
-            features,
-            kernels.gaussian_output,
-            kernels.gaussian_gradient,
-            (samples[order], features.std),
-            order=order,
-        )
-    return _General(features, share)
+        pair = kernels.gaussian_output, kernels.gaussian_gradient
+        return _Fused(features, *pair, (samples[order], features.std), order=order)
+    return _General(features)
 
 
-class _General:
+class _General(Products):
     """Products with any features by their own formulas, block after block.
 
-    Blocks of the features of this package are worked on by several threads; the user's own
-    functions are called by one.
+    Several threads work on blocks of filters; the user's own functions are called by one.
     """
 
     # samples drawn of the features have other blocks, but none is longer
     together = GENERAL_BLOCK
 
-    def __init__(self, features, share=None):
-        self.features = features
-        self.share = share
-        self.each = each if isinstance(features, Neurons | Filter) else _one_by_one
+    def __init__(self, features):
+        super().__init__(features)
+        self.each = each if isinstance(features, Filter) else _one_by_one
 
     def _blocks(self, rows):
         return power_blocks(rows, self.features.size, FEATURE_ENTRIES, 1, GENERAL_BLOCK)
@@ -87,7 +101,8 @@ class _General:
         def work(rows):
             return features.output(points[rows], weights[rows])
 
-        return sum_of_blocks(self.share, self.each(work, self._blocks(len(points))), features.size)
+        parts = self.each(work, self._blocks(len(points)))
+        return self.total(np.array(parts).reshape(-1, features.size))
 
     def gradient(self, points, residual, out=None):
         result = np.empty(np.shape(points)) if out is None else out
@@ -113,37 +128,22 @@ def _one_by_one(work, blocks):
         return [work(block) for block in blocks]
 
 
-def sum_of_blocks(share, parts, size):
-    """Return the sum of one vector a block of particles, in the order of all blocks."""
-    parts = np.array(parts).reshape(-1, size)
-    if share is None or share.ranks.size == 1:
-        return parts.sum(axis=0)
-    return share.ranks.column_sums(parts)
-
-
-class _Fused:
+class _Fused(Products):
     """Products by a pair of kernels; `arguments` go first, `order` sorts the samples.
 
     All features with kernels have an amplitude, the first coordinate.
     """
 
-    together = kernels.PARTICLES_PER_BLOCK
-
-    def __init__(self, share, features, output, gradient, arguments, order=None, scale=1.0):
-        self.share = share
-        self.ranks = parallel.Serial() if share is None else share.ranks
-        self.size = features.size
-        self.kernels = output, gradient
-        self.arguments = arguments
+    def __init__(self, features, output, gradient, arguments, order=None, scale=1.0):
+        super().__init__(features)
+        self.kernels, self.arguments, self.scale = (output, gradient), arguments, scale
         self.order = np.arange(self.size) if order is None else order
-        self.scale = scale
 
     def output(self, points, weights):
         partials = np.empty((kernels.blocks_of(len(points)), self.size))
         self.kernels[0](*self.arguments, points, weights, partials)
         result = np.empty(self.size)
-        total = self.ranks.column_sums(partials)
-        result[self.order] = total * self.scale
+        result[self.order] = self.total(partials) * self.scale
         return result
 
     def gradient(self, points, residual, out=None):
@@ -151,12 +151,8 @@ class _Fused:
         self.kernels[1](*self.arguments, points, (residual * self.scale)[self.order], result)
         return result
 
-    def potential(self, points, residual):
-        # the derivative in the amplitude a of <r, phi> = a <r, unit>
-        return points[:, 0] * self.gradient(points, residual)[:, 0]
 
-
-class _Wide:
+class _Wide(Products):
     """Products with neurons of many inputs: matrix products, and kernels for the rest in cache.
 
     A gradient at the points of the last output needs the same activations: they are kept if they
@@ -164,16 +160,13 @@ class _Wide:
     are others the activations are computed again. The memory is used again by the next output.
     """
 
-    together = kernels.PARTICLES_PER_BLOCK
-
-    def __init__(self, features, share=None):
-        self.share = share
-        self.bias = features.bias
+    def __init__(self, features):
+        super().__init__(features)
+        self.bias, self.activation = features.bias, features.sigma.code
         self.inputs = np.ascontiguousarray(features.inputs)
-        self.size, self.coordinates = self.inputs.shape
-        self.activation = ACTIVATIONS[features.activation]
+        self.coordinates = self.inputs.shape[1]
         self.kept, self.points = np.empty((0, self.size)), np.empty((0, 0))
-        self.rooms = Rooms((self.size, float), (self.size, float))
+        self.scratch = Scratch((self.size, float), (self.size, float))
 
     def output(self, points, weights):
         if len(points) * self.size > KEPT_ENTRIES:
@@ -186,13 +179,13 @@ class _Wide:
         def work(block):
             part = parts[block.start // kernels.PARTICLES_PER_BLOCK]
             for rows in self._within(block):
-                room, activated = self.rooms(rows)
+                space, activated = self.scratch(rows)
                 if len(self.kept):
                     self.points[rows], activated = points[rows], self.kept[rows]
-                self._activate(points[rows], moments[rows], room, activated, part)
+                self._activate(points[rows], moments[rows], space, activated, part)
 
         each(work, self._blocks(points))
-        return sum_of_blocks(self.share, parts, self.size)
+        return self.total(parts)
 
     def gradient(self, points, residual, out=None):
         result = np.empty(points.shape) if out is None else out
@@ -230,15 +223,15 @@ class _Wide:
         ):
             yield slice(block.start + rows.start, block.start + rows.stop)
 
-    def _activate(self, points, moments, room, activated, part):
-        """Fill `activated`, by way of `room`, and add its sum to `part`."""
-        np.matmul(points[:, 1 : 1 + self.coordinates], self.inputs.T, out=room)
+    def _activate(self, points, moments, space, activated, part):
+        """Fill `activated`, by way of `space`, and add its sum to `part`."""
+        np.matmul(points[:, 1 : 1 + self.coordinates], self.inputs.T, out=space)
         shifts = points[:, -1].copy() if self.bias else np.zeros(len(points))
-        kernels.activate(room, shifts, moments, self.activation, activated, part)
+        kernels.activate(space, shifts, moments, self.activation, activated, part)
 
     def _slopes(self, rows, points, residual):
         """Return the slopes times residual and amplitudes, and what `kernels.slopes` sums."""
-        slopes, activated = self.rooms(rows)
+        slopes, activated = self.scratch(rows)
         if len(self.kept) >= rows.stop and np.array_equal(self.points[rows], points):
             activated = self.kept[rows]
         else:

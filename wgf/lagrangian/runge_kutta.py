@@ -1,67 +1,16 @@
 """Adaptive Runge-Kutta for particles in a smooth functional."""
 
-import numpy as np
+from typing import Any
+
 from scipy.integrate import RK45
 
 from wgf import checks
-from wgf.flows import GradientFlow
-from wgf.lagrangian.empirical import ParticleStepper
+from wgf.lagrangian.particles import AdaptiveStepper, ParticleMethod
 from wgf.measures.particles import Particles
-
-SMALLEST_STEP = 1e-14
-
-
-class AdaptiveStepper(ParticleStepper):
-    """Accepts steps whose error is below the tolerance; subclasses give ``_attempt(dt)``."""
-
-    def advance(self, limit):
-        """Make one step of at most `limit` and return its row of diagnostics.
-
-        Raises
-        ------
-        NumericalError
-            If the functional is not finite or the step shrinks to nothing.
-        """
-        rejected = 0
-        while True:
-            dt = min(limit, self.step)
-            if not dt > SMALLEST_STEP * max(self.time, limit):
-                raise checks.NumericalError(
-                    f"step: dt={dt:g} at t={self.time:g} after {rejected} rejections is too "
-                    "small, look at the diagnostics of the last steps"
-                )
-            points, error = self._attempt(dt)
-            factor = 0.9 * max(error, 1e-10) ** (-1.0 / self.order)
-            if error <= 1.0:
-                break
-            rejected += 1
-            self.step = dt * (max(0.1, factor) if np.isfinite(error) else 0.1)
-        # a step cut short by an output time says nothing about the next one
-        if dt == self.step or factor < 1.0:
-            self.step = dt * min(4.0, factor) if rejected == 0 else min(dt, dt * factor)
-        previous = self.dissipation
-        self.time += dt
-        self.points = self._confine(points)
-        self._enter(dt, previous, rejected)
-        checks.finite_objective(self.row, dt, "check the features and potentials for overflow")
-        return self.row
-
-    def _confine(self, points):
-        return self.empirical.confine(points)
-
-    def _velocity(self, points):
-        empirical = self.empirical
-        confined = empirical.confine(points)
-        gradient = empirical.smooth_gradient(confined, empirical.outputs(confined))
-        return -empirical.mobility * gradient
-
-    def _error(self, difference, points):
-        """Return the largest error of a coordinate in units of the tolerance."""
-        scale = self.method.tolerance * (1.0 + np.abs(points))
-        return self.empirical.share.largest(np.abs(difference) / scale)
+from wgf.stepping import Trial
 
 
-class RungeKutta:
+class RungeKutta(ParticleMethod):
     """Dormand-Prince 5(4) with error control for ``theta_i' = -∇F'(mu)(theta_i)``.
 
     Parameters
@@ -72,40 +21,39 @@ class RungeKutta:
         only chase the jumps.
     """
 
-    needs = "particles and a smooth functional"
+    title = "runge-kutta"
+    smooth = True
 
-    def __init__(self, tolerance=None):
+    def __init__(self, tolerance: float | None = None):
         if tolerance is not None:
             tolerance = checks.number("runge-kutta tolerance", tolerance, above=0)
         self.tolerance = tolerance
 
-    def prepare(self, flow, start):
+    def stepper(self, flow: Any, start: Particles, world: Any) -> "DormandPrince":
         """Return a stepper for `flow` from the particles `start`."""
-        checks.instance("runge-kutta flow", flow, GradientFlow)
-        checks.instance("runge-kutta start", start, Particles)
-        for name, term in zip(flow.functional.part_names, flow.functional.terms):
-            if not term.smooth:
-                raise checks.InputError(
-                    f"runge-kutta: the term {name} is not smooth and this method needs its "
-                    "gradient, use wgf.ForwardBackward()"
-                )
         tolerance = self.tolerance or (1e-5 if flow.functional.kinked else 1e-8)
-        return _Stepper(RungeKutta(tolerance), flow, start)
+        stepper = DormandPrince(flow, start, world, None, tolerance)
+        stepper.enter()
+        return stepper
 
     def __repr__(self):
         return f"RungeKutta(tolerance={self.tolerance!r})"
 
 
-class _Stepper(AdaptiveStepper):
+class DormandPrince(AdaptiveStepper):
+    """Steps of the Dormand-Prince formula of order 5 for any state."""
+
     order = 5
 
-    def _attempt(self, dt):
+    def attempt(self, dt: float) -> Trial:
         # the tableau is scipy's; the first stage is the velocity known from the last step
-        slopes = [-self.empirical.mobility * self.gradient]
+        slopes = [self.velocity]
         for row in RK45.A[1:]:
             shift = sum(c * k for c, k in zip(row, slopes) if c)
-            slopes.append(self._velocity(self.points + dt * shift))
-        points = self.points + dt * sum(c * k for c, k in zip(RK45.B, slopes) if c)
-        slopes.append(self._velocity(points))
+            slopes.append(self.velocity_at(self.state + dt * shift))
+        state = self.state + dt * sum(c * k for c, k in zip(RK45.B, slopes) if c)
+        if self.fixed:
+            return Trial(state)
+        slopes.append(self.velocity_at(state))
         difference = dt * sum(c * k for c, k in zip(RK45.E, slopes) if c)
-        return points, self._error(difference, self.points)
+        return Trial(state, error=self.error(difference))

@@ -1,19 +1,24 @@
 """Stochastic gradient descent on fresh or finite data."""
 
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
 import numpy as np
 
 from wgf import checks
-from wgf.flows import GradientFlow
 from wgf.functional.features import Neurons
 from wgf.functional.losses import Squared
 from wgf.functional.terms import Risk
-from wgf.lagrangian.empirical import ParticleStepper, Seeded, feature_products
+from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.lagrangian.particles import ParticleMethod, ParticleStepper
 from wgf.measures.particles import Particles
+from wgf.stepping import Fixed, Trial
 
 LOOKS = 100
 
 
-class StochasticGradient:
+class StochasticGradient(ParticleMethod):
     """``theta_i+ = prox(theta_i - eta_k (∇g_k(theta_i) + ∇V(theta_i)))`` over batches of samples.
 
     ``g_k = <R_k', phi_k>`` is the first variation of the risk over the samples of batch ``k``,
@@ -43,9 +48,17 @@ class StochasticGradient:
     an output time is cut to land on it. Source: Chizat & Bach 2018, section 4.
     """
 
-    needs = "particles"
+    title = "stochastic gradient"
 
-    def __init__(self, step, batch, schedule=None, data=None, seed=0, look=None):
+    def __init__(
+        self,
+        step: float,
+        batch: int,
+        schedule: Callable[[int], float] | None = None,
+        data: Callable[[np.random.Generator, int], tuple] | None = None,
+        seed: int = 0,
+        look: int | None = None,
+    ):
         self.step = checks.number("stochastic gradient step", step, above=0)
         self.batch = checks.whole("stochastic gradient batch", batch, minimum=1)
         for what, call in (("schedule", schedule), ("data", data)):
@@ -57,11 +70,13 @@ class StochasticGradient:
         self.seed = checks.whole("stochastic gradient seed", seed)
         self.look = None if look is None else checks.whole("look", look, minimum=1)
 
-    def prepare(self, flow, start):
+    def check(self, flow: Any, start: Particles) -> None:
+        super().check(flow, start)
+        Batches(flow, self.batch, self.data)
+
+    def stepper(self, flow: Any, start: Particles, world: Any) -> "_Stepper":
         """Return a stepper for `flow` from the particles `start`."""
-        checks.instance("stochastic gradient flow", flow, GradientFlow)
-        checks.instance("stochastic gradient start", start, Particles)
-        return _Stepper(self, flow, start, Batches(flow, self.batch, self.data))
+        return _Stepper(self, flow, start, world)
 
     def __repr__(self):
         names = [getattr(f, "__name__", f and "function") for f in (self.schedule, self.data)]
@@ -87,15 +102,14 @@ class Batches:
         Without one risk of which a batch can be drawn.
     """
 
-    def __init__(self, flow, batch, data=None):
+    def __init__(self, flow: Any, batch: int, data: Callable | None = None):
         self.batch, self.data = batch, data
-        sampled = [term for term in flow.functional.terms if hasattr(term, "draw")]
+        sampled = [term for term in flow.functional.terms if term.sampled]
         if len(sampled) != 1:
             raise checks.InputError(
                 f"batch: {len(sampled)} terms with samples, give one wgf.Risk or wgf.PopulationRisk"
             )
         self.sampled = risk = sampled[0]
-        self.others = [t for t in flow.functional.terms if t is not risk and t.smooth]
         if data is None:
             risk.draw(np.random.default_rng(0), batch)
         elif not (
@@ -109,7 +123,7 @@ class Batches:
             )
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Steps of one pass through the samples, a hundred if they are fresh."""
         if self.data is not None or not isinstance(self.sampled, Risk):
             return LOOKS
@@ -119,80 +133,60 @@ class Batches:
         if self.data is None:
             return self.sampled.draw(generator, self.batch)
         x, y = self.data(generator, self.batch)
-        features = self.sampled.features
-        weight = float(np.sum(self.sampled.loss.weights)) / self.batch
-        return Risk(
-            Neurons(x, features.activation, bias=features.bias),
-            Squared(y, weights=weight),
-            self.sampled.scale,
-        )
+        risk = self.sampled
+        weight = float(np.sum(risk.loss.weights)) / self.batch
+        return Risk(risk.features.at(x), Squared(y, weights=weight), risk.scale)
 
-    def gradient(self, empirical, points, generator):
+    def gradient(
+        self, empirical: EmpiricalFunctional, points: np.ndarray, generator: np.random.Generator
+    ) -> np.ndarray:
         """Return the gradient of the smooth part of ``F'`` over a new batch, shape ``(m, d)``."""
         risk = self._draw(generator)
-        products = feature_products(risk.features, empirical.share)
+        products = empirical.products_of(risk.features)
         residual = risk.residual(products.output(points, empirical.weights))
         slope = products.gradient(points, residual)
-        cloud = empirical.cloud(points) if self.others else None
-        for term in self.others:
-            slope += term.gradient_at(cloud, points, empirical.names)
-        return slope
+        return empirical.add_slopes(slope, points, besides=(self.sampled,))
 
 
-class _Stepper(Seeded, ParticleStepper):
+class _Stepper(ParticleStepper):
     """One run: between two rows of diagnostics it makes `look` steps."""
 
-    def __init__(self, method, flow, start, batches):
-        self.batches = batches
+    saved: ClassVar[dict[str, str]] = {
+        "step": "step",
+        "generator": "generator_state",
+        "count": "count",
+    }
+
+    def __init__(self, method, flow, start, world):
+        # an attempt makes many steps, at most as far as an output time
+        super().__init__(flow, start, world, Fixed(math.inf))
+        self.batches = Batches(flow, method.batch, method.data)
         self.generator = np.random.default_rng(method.seed)
-        self.count = 0
-        self.look = batches.steps if method.look is None else method.look
-        super().__init__(method, flow, start)
+        self.schedule, self.step, self.count = method.schedule, method.step, 0
+        self.look = method.look or self.batches.steps
+        self.remedy = f"reached with the step {method.step:g}, take a shorter one"
+        self.enter()
 
-    def _first_step(self):
-        return self.method.step
+    def attempt(self, dt: float) -> Trial:
+        made = 0.0
+        for _ in range(self.look):
+            factor = 1.0 if self.schedule is None else self.schedule(self.count)
+            step = self.step * checks.number("schedule", factor, above=0)
+            left = dt - made
+            # a remainder that differs from the step by accumulated rounding is one step
+            step = left if left <= step * (1 + 1e-9) else step
+            self._iterate(step)
+            self.count += 1
+            made += step
+            if made >= dt:
+                break
+        return Trial(made=made)
 
-    def _iterate(self, dt):
-        """Make one step of length `dt` with a batch of its own."""
+    def _iterate(self, step):
+        """Make one step with a batch of its own."""
         empirical, points = self.empirical, self.points
         slope = self.batches.gradient(empirical, points, self.generator)
-        moved = empirical.prox(points - dt * empirical.mobility * slope, dt)
-        self.points = empirical.confine(moved)
+        self.place(empirical.kinks.prox(points - step * empirical.mobility * slope, step))
 
-    def advance(self, limit):
-        """Make up to `look` steps within the time `limit` and return a row of diagnostics.
-
-        Raises
-        ------
-        NumericalError
-            If the functional is not finite.
-        """
-        spent = 0.0
-        for _ in range(self.look):
-            factor = 1.0 if self.method.schedule is None else self.method.schedule(self.count)
-            dt = self.method.step * checks.number("schedule", factor, above=0)
-            left = limit - spent
-            # a remainder that differs from the step by accumulated rounding is one step
-            dt = left if left <= dt * (1 + 1e-9) else dt
-            self._iterate(dt)
-            self.count += 1
-            spent += dt
-            if spent >= limit:
-                break
-        self.time += spent
-        self._enter(spent, self.dissipation, 0)
-        if not np.isfinite(self.row["objective"]):
-            raise checks.NumericalError(
-                f"stochastic gradient: the objective is {self.row['objective']} at "
-                f"t={self.time:g} with the step {self.method.step:g}, take a shorter one"
-            )
-        return self.row
-
-    def restart(self):
-        """Return everything but the particles that a bit-identical continuation needs."""
-        return {**super().restart(), "count": self.count}
-
-    def restore(self, saved):
-        """Continue from what `restart` returned, the particles being the start."""
-        super().restore(saved)
-        self.count = int(saved["count"])
+    def resumed(self) -> None:
+        self.count = int(self.count)

@@ -4,14 +4,26 @@ Both read as weighted points: `blocks` yields ``(points, weights)`` a few thousa
 so that a functional written once serves the two.
 """
 
-from typing import ClassVar
+import importlib
+from typing import Any, ClassVar
 
 from wgf import checks
 
 BLOCK_ROWS = 1 << 14
 
 
-class Measure:
+class Drawn:
+    """What can be drawn: `wgf.plot` is named here and loaded when it is asked for."""
+
+    def plot(self, *what: Any, **options: Any) -> Any:
+        """Draw it; see `wgf.plot.measure` and, for runs, `wgf.plot.run` and `wgf.plot.part`."""
+        return importlib.import_module("wgf.plot").show(self, *what, **options)
+
+    def _repr_html_(self):
+        return importlib.import_module("wgf.plot").table(self)
+
+
+class Measure(Drawn):
     """What a density and particles have in common: weighted points along axes with names.
 
     Attributes
@@ -28,6 +40,8 @@ class Measure:
     dimension : int
         Number of axes.
     mass : float
+    resolution : float
+        Geometric mean of the cell widths, or the number of particles.
 
     Notes
     -----
@@ -61,6 +75,26 @@ class Measure:
         """Return the period of an axis, None where there is none."""
         found = None if self.domain is None else self.domain.axes[self.index(axis)]
         return found.length if found is not None and found.periodic else None
+
+    def bounds(self, axis):
+        """Return the ends of an axis, of the points along it where there is no domain."""
+        if self.domain is not None:
+            found = self.domain.axes[self.index(axis)]
+            return found.lower, found.upper
+        column = self.coordinates(axis)
+        return float(column.min()), float(column.max())
+
+    @property
+    def signed(self):
+        """Whether the first axis holds two copies, at -1 and +1, of a signed measure."""
+        if self.domain is None or self.domain.dimension < 2:
+            return False
+        return list(self.domain.axes[0].centers) == [-1.0, 1.0]
+
+
+def measured(what, value):
+    """Return `value` if it is a density or particles or raise `InputTypeError`."""
+    return checks.instance(what, value, tuple(Measure.kinds.values()))
 
 
 def indices(measure, axes):

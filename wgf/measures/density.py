@@ -182,6 +182,11 @@ class Density(Measure):
         return self.mesh.dimension
 
     @property
+    def resolution(self):
+        """Cell width ``h``, the geometric mean over the axes."""
+        return math.prod(self.mesh.spacing) ** (1 / self.dimension)
+
+    @property
     def extent(self):
         """The size in words."""
         return f"{' x '.join(map(str, self.mesh.shape))} cells"
@@ -243,6 +248,60 @@ class Density(Measure):
         marginal = self.marginal(axis)
         shares = np.concatenate([[0.0], np.cumsum(marginal.weights)]) / marginal.mass
         return np.interp(levels, shares, marginal.mesh.axes[0].edges)
+
+    def coordinates(self, axis):
+        """Return the centres of the cells along one axis."""
+        return self.mesh.axes[self.index(axis)].centers
+
+    def shaped(self, values):
+        """Return one number per cell in the shape of the mesh."""
+        return values.reshape(self.mesh.shape)
+
+    @property
+    def widths(self):
+        """Lengths over which the mass of a cell spreads along the axes: two copies are points."""
+        widths = self.mesh.spacing.copy()
+        widths[0] *= not self.signed
+        return widths
+
+    def distribution(self):
+        """Return ``(x, shares)``: the distribution function on one axis is linear in between."""
+        shares = np.concatenate([[0.0], np.cumsum(self.weights / self.weights.sum())])
+        return self.mesh.axes[0].edges, shares / shares[-1]
+
+    def moments(self, functions):
+        """Return ``∫ f_1(x_1) f_2(x_2) … dmu`` for all combinations of functions, one per axis.
+
+        Parameters
+        ----------
+        functions : sequence of callable
+            ``f_i(positions, width)`` of shape ``(k_i, n)``: the values at points, for a width
+            above 0 the means over cells.
+
+        Returns
+        -------
+        array of shape ``(k_1, k_2, …)``
+        """
+        result = self.values * self.mesh.cell_volume
+        widths = self.widths
+        for i, (axis, function) in enumerate(zip(self.mesh.axes, functions)):
+            factor = function(axis.centers, widths[i])
+            result = np.moveaxis(np.tensordot(factor, result, axes=(1, i)), 0, i)
+        return result
+
+    @property
+    def has_velocities(self):
+        """Whether half of the axes are those of velocities."""
+        return self.mesh.phase is not None
+
+    def half(self, which):
+        """Return the marginal of the positions (0) or of the velocities (1) in phase space."""
+        if not self.has_velocities:
+            raise checks.InputError(
+                f"phase space: the axes ({', '.join(self.names)}) hold no velocities, give a "
+                "density on wgf.phase_space"
+            )
+        return self.marginal(*self.mesh.phase[which].names)
 
     def in_phase_space(self):
         """Return the density itself: its axes hold the velocities already."""

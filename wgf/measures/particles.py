@@ -6,6 +6,9 @@ from wgf import checks
 from wgf.measures.base import BLOCK_ROWS, Measure, indices
 from wgf.measures.mesh import VELOCITY, Axis, Mesh
 
+# particles whose moments are formed at once: one row each of as many numbers as there are functions
+MOMENT_ROWS = 512
+
 
 class Particles(Measure):
     """Weighted points ``sum_i weights_i delta(points_i)``.
@@ -83,6 +86,11 @@ class Particles(Measure):
         return self.points.shape[1]
 
     @property
+    def resolution(self):
+        """Number of particles ``m``."""
+        return self.size
+
+    @property
     def extent(self):
         """The size in words."""
         return f"{self.size} particles"
@@ -92,10 +100,10 @@ class Particles(Measure):
         """Total mass ``sum_i weights_i``."""
         return float(self.weights.sum())
 
-    def blocks(self):
+    def blocks(self, rows=BLOCK_ROWS):
         """Yield ``(points, weights)`` block by block."""
-        for start in range(0, len(self.points), BLOCK_ROWS):
-            stop = start + BLOCK_ROWS
+        for start in range(0, len(self.points), rows):
+            stop = start + rows
             yield self.points[start:stop], self.weights[start:stop]
 
     def amplitude_moments(self):
@@ -123,6 +131,50 @@ class Particles(Measure):
         order = np.argsort(column)
         shares = np.cumsum(self.weights[order]) / self.mass
         return column[order[np.minimum(np.searchsorted(shares, levels), len(order) - 1)]]
+
+    def coordinates(self, axis):
+        """Return one coordinate of every particle."""
+        return self.points[:, self.index(axis)]
+
+    def shaped(self, values):
+        """Return one number per particle as it is."""
+        return values
+
+    def distribution(self):
+        """Return ``(x, shares)``: the distribution function on one axis jumps where an x repeats.
+
+        See `wgf.Density.distribution`.
+        """
+        order = np.argsort(self.points[:, 0], kind="stable")
+        shares = np.concatenate([[0.0], np.cumsum((self.weights / self.weights.sum())[order])])
+        shares = np.repeat(shares / shares[-1], 2)[1:-1]
+        return np.repeat(self.points[order, 0], 2), shares
+
+    def moments(self, functions):
+        """Return ``∫ f_1(x_1) f_2(x_2) … dmu``; see `wgf.Density.moments`."""
+        total = 0.0
+        for points, weights in self.blocks(MOMENT_ROWS):
+            first, *others = (f(x, 0.0) for f, x in zip(functions, points.T))
+            product = np.ones((len(weights), 1))
+            for factor in others:
+                product = np.einsum("kj,ik->kji", product, factor).reshape(len(weights), -1)
+            total = total + (first * weights) @ product
+        return total.reshape([len(first), *map(len, others)])
+
+    @property
+    def has_velocities(self):
+        """Whether every particle has a velocity."""
+        return self.velocities is not None
+
+    def half(self, which):
+        """Return the particles at their positions (0), without velocities, or at these (1)."""
+        if which == 0:
+            return Particles(self.points, self.weights, domain=self.domain)
+        if self.velocities is None:
+            raise checks.InputError(
+                "phase space: the particles have no velocities, see wgf.maxwellian"
+            )
+        return Particles(self.velocities, self.weights)
 
     def in_phase_space(self):
         """Return the same particles as points ``(theta, r)`` of the phase space, shape ``(m, 2d)``.

@@ -3,21 +3,23 @@
 import numpy as np
 
 from wgf import checks
+from wgf.measures.base import Measure, measured
 from wgf.measures.density import Density
 from wgf.measures.mesh import VELOCITY, Axis, Mesh
 from wgf.measures.particles import Particles
 
 
-def phase_space(mesh, speed, cells):
-    """Return `mesh` with an axis of velocities for each of its own.
+def phase_space(mesh: Mesh, speed, cells) -> Mesh:
+    """Return `mesh` with an axis of velocities for each of its axes.
 
     Parameters
     ----------
     mesh : Mesh
-        Of the positions, one or two axes.
+        Mesh of the positions, with one or two axes.
     speed : float or sequence of float
-        The velocities lie in ``[-speed, speed]``; one number or one an axis. They must hold
-        about six standard deviations ``sqrt(T)`` and the speeds that the descent of ``F`` gives.
+        The velocities lie in ``[-speed, speed]``; one number, or one per axis. The interval
+        must hold about six standard deviations ``sqrt(T)`` and the speeds that the descent of
+        ``F`` gives.
     cells : int or sequence of int
         Cells along each axis of the velocities.
 
@@ -52,27 +54,27 @@ def phase_space(mesh, speed, cells):
     return Mesh(**axes)
 
 
-def maxwellian(measure, temperature, mesh=None, seed=0):
+def maxwellian(measure: Measure, temperature, mesh: Mesh | None = None, seed: int = 0) -> Measure:
     """Return a measure of positions with velocities of variance `temperature`.
 
     Parameters
     ----------
     measure : Density or Particles
-        Of positions.
+        Measure of positions.
     temperature : float or sequence of float
-        One number or one an axis, with mobilities ``M_i`` of a flow ``T M_i``. 0 is rest: particles
-        with velocity 0, a density within the cells next to 0.
+        One number, or one per axis: ``T M_i`` for a flow with mobilities ``M_i``. 0 is rest:
+        particles get velocity 0, a density fills the cells next to 0.
     mesh : Mesh, optional
         Phase space of a density, see `phase_space`; its positions are those of `measure`.
     seed : int
-        Of the velocities drawn for particles.
+        Seed of the velocities that particles draw.
 
     Raises
     ------
     InputError
         For a density without a phase space that fits.
     """
-    checks.instance("maxwellian measure", measure, (Density, Particles))
+    measured("maxwellian measure", measure)
     count = len(measure.names)
     given = checks.array("maxwellian temperature", temperature, dimensions=(0, 1))
     if given.size not in (1, count):
@@ -84,7 +86,7 @@ def maxwellian(measure, temperature, mesh=None, seed=0):
         checks.number("maxwellian temperature", float(each), minimum=0)
         for each in np.broadcast_to(given, count)
     ]
-    if isinstance(measure, Particles):
+    if measure.kind == "particles":
         generator = np.random.default_rng(checks.whole("maxwellian seed", seed))
         drawn = np.sqrt(variances) * generator.normal(size=measure.points.shape)
         return Particles(measure.points, measure.weights, drawn, measure.domain)
@@ -105,27 +107,11 @@ def maxwellian(measure, temperature, mesh=None, seed=0):
     return Density.product(mesh, factors)
 
 
-def positions(measure):
+def positions(measure: Measure) -> Measure:
     """Return the marginal of the positions: a density of fewer axes, or particles at rest."""
-    return _half(measure, 0)
+    return measured("phase space measure", measure).half(0)
 
 
-def velocities(measure):
+def velocities(measure: Measure) -> Measure:
     """Return the marginal of the velocities: a density of fewer axes, or particles in R^d."""
-    return _half(measure, 1)
-
-
-def _half(measure, which):
-    checks.instance("phase space measure", measure, (Density, Particles))
-    if isinstance(measure, Density):
-        if measure.mesh.phase is None:
-            raise checks.InputError(
-                f"phase space: the axes ({', '.join(measure.names)}) hold no velocities, give a "
-                "density on wgf.phase_space"
-            )
-        return measure.marginal(*measure.mesh.phase[which].names)
-    if which == 0:
-        return Particles(measure.points, measure.weights, domain=measure.domain)
-    if measure.velocities is None:
-        raise checks.InputError("phase space: the particles have no velocities, see wgf.maxwellian")
-    return Particles(measure.velocities, measure.weights)
+    return measured("phase space measure", measure).half(1)

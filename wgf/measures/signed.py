@@ -7,12 +7,16 @@ A signed measure on positions is held as two non-negative copies: its first axis
 import numpy as np
 
 from wgf import checks
+from wgf.measures.base import Measure, measured
 from wgf.measures.density import Density
 from wgf.measures.mesh import Axis, Mesh
 from wgf.measures.particles import Particles
 
+# the axis of the two copies
+SIGNS = Axis(-2, 2, 2)
 
-def amplitude_projection(measure):
+
+def amplitude_projection(measure: Measure) -> Measure:
     """Return ``h1(mu) = ∫ w mu(dw, ·)`` as two copies, ``∫ w^+`` at +1 and ``∫ w^-`` at -1.
 
     Parameters
@@ -26,23 +30,36 @@ def amplitude_projection(measure):
         Of the same kind, the first axis replaced by ``Axis(-2, 2, 2)``; particles of amplitude 0
         carry nothing and are left out.
     """
-    checks.instance("amplitude projection", measure, (Density, Particles))
-    if isinstance(measure, Particles):
-        amplitude = measure.points[:, 0]
-        kept = amplitude != 0
-        points = np.column_stack([np.sign(amplitude), measure.points[:, 1:]])[kept]
-        weights = (measure.weights * np.abs(amplitude))[kept]
+    mesh = _signed(measured("amplitude projection", measure).domain)
+
+    def image(points):
+        sign = np.where(points[:, 0] < 0, -1.0, 1.0)
+        return np.column_stack([sign, points[:, 1:]]), np.abs(points[:, 0])
+
+    return _image(measure, mesh, image, "amplitude projection: every amplitude is 0")
+
+
+def _image(measure, mesh, image, trouble, nodes=1):
+    """Return the measure moved to ``image(points)`` with its weights times shares, on `mesh`.
+
+    ``image(points)`` gives new points and shares. A cell counts as ``nodes^d`` equal masses.
+    """
+    if measure.kind == "particles":
+        points, shares = image(measure.points)
+        weights = measure.weights * shares
+        kept = weights > 0
         if not kept.any():
-            raise checks.InputError(
-                "amplitude projection: every amplitude is 0, there is nothing to project"
-            )
-        return Particles(points, weights, domain=_signed(measure.domain))
-    first = measure.mesh.axes[0]
-    flat = measure.values.reshape(first.cells, -1) * first.spacing
-    sides = [np.maximum(side * first.centers, 0) @ flat for side in (-1, 1)]
-    mesh = _signed(measure.mesh)
-    # each copy is one cell of length 2 along the axis of signs
-    return Density(mesh, np.array(sides).reshape(mesh.shape) / 2)
+            raise checks.InputError(f"{trouble}, there is nothing to project")
+        return Particles(points[kept], weights[kept], domain=mesh)
+    total = np.zeros(mesh.cells)
+    for points, weights in measure.blocks():
+        points, weights = points[weights > 0], weights[weights > 0]
+        for node in np.ndindex(*(nodes,) * measure.dimension):
+            offset = measure.mesh.spacing * ((np.array(node) + 0.5) / nodes - 0.5)
+            moved, shares = image(points + offset)
+            masses = weights * shares / nodes**measure.dimension
+            total += np.bincount(mesh.locate(moved), masses, mesh.cells)
+    return Density(mesh, (total / mesh.cell_volume).reshape(mesh.shape))
 
 
 def _signed(mesh):
@@ -53,15 +70,15 @@ def _signed(mesh):
             f"amplitude projection: {mesh} has no axis besides the amplitude, give positions"
         )
     rest = dict(zip(mesh.names[1:], mesh.axes[1:]))
-    return Mesh(**{mesh.names[0]: Axis(-2, 2, 2)}, **rest)
+    return Mesh(**{mesh.names[0]: SIGNS}, **rest)
 
 
-def radial_projection(measure):
+def radial_projection(measure: Measure) -> Particles:
     """Return ``h2(mu)(B) = ∫ r^2 mu(dr, B)`` on the unit sphere as particles.
 
     Cells count as masses at their centres. Points at the origin carry nothing.
     """
-    checks.instance("radial projection", measure, (Density, Particles))
+    measured("radial projection", measure)
     points, weights = measure.points, measure.weights
     square = (points**2).sum(axis=1)
     kept = (square > 0) & (weights > 0)
@@ -70,7 +87,7 @@ def radial_projection(measure):
     return Particles(points[kept] / np.sqrt(square[kept])[:, None], (weights * square)[kept])
 
 
-def neuron_projection(measure, cells):
+def neuron_projection(measure: Measure, cells: int) -> Measure:
     """Return ``∫ |a| |w| mu`` of ReLU neurons ``(a, w1, w2)`` on signs and directions of ``w``.
 
     On the balanced cone ``|a| = |w|``, which the penalty ``lambda/2 ∫ a^2 + |w|^2 dmu`` keeps and
@@ -89,39 +106,24 @@ def neuron_projection(measure, cells):
     Density or Particles
         Of the same kind, on ``a=Axis(-2, 2, 2)`` and ``angle=Axis(-pi, pi, cells, periodic)``.
     """
-    checks.instance("neuron projection", measure, (Density, Particles))
+    measured("neuron projection", measure)
     cells = checks.whole("neuron projection cells", cells, minimum=1)
-    if measure.points.shape[1] != 3:
+    if measure.dimension != 3:
         raise checks.InputError(
-            f"neuron projection: {measure!r} has {measure.points.shape[1]} axes, give a, w1, w2"
+            f"neuron projection: {measure!r} has {measure.dimension} axes, give a, w1, w2"
         )
-    circle = Axis(-np.pi, np.pi, cells, periodic=True)
-    mesh = Mesh(a=Axis(-2, 2, 2), angle=circle)
-    if isinstance(measure, Particles):
-        points, share = _neurons(measure.points)
-        kept = measure.weights * share > 0
-        if not kept.any():
-            raise checks.InputError("neuron projection: every neuron is 0, nothing projects")
-        return Particles(points[kept], (measure.weights * share)[kept], domain=mesh)
-    total = np.zeros(mesh.cells)
-    for points, weights in measure.blocks():
-        points, weights = points[weights > 0], weights[weights > 0]
-        for shift in np.ndindex(3, 3, 3):
-            offset = measure.mesh.spacing * (np.array(shift) - 1) / 3
-            found, share = _neurons(points + offset)
-            total += np.bincount(mesh.locate(found), weights * share / 27, mesh.cells)
-    return Density(mesh, (total / mesh.cell_volume).reshape(mesh.shape))
+    mesh = Mesh(a=SIGNS, angle=Axis(-np.pi, np.pi, cells, periodic=True))
+
+    def image(points):
+        sign = np.where(points[:, 0] < 0, -1.0, 1.0)
+        angle = np.arctan2(points[:, 2], points[:, 1])
+        shares = np.abs(points[:, 0]) * np.hypot(points[:, 1], points[:, 2])
+        return np.column_stack([sign, angle]), shares
+
+    return _image(measure, mesh, image, "neuron projection: every neuron is 0", nodes=3)
 
 
-def _neurons(points):
-    """Return ``(sign, angle)`` and ``|a| |w|`` of neurons."""
-    sign = np.where(points[:, 0] < 0, -1.0, 1.0)
-    angle = np.arctan2(points[:, 2], points[:, 1])
-    share = np.abs(points[:, 0]) * np.hypot(points[:, 1], points[:, 2])
-    return np.column_stack([sign, angle]), share
-
-
-def difference(measure):
+def difference(measure: Density) -> np.ndarray:
     """Return the signed density ``nu(+1, ·) - nu(-1, ·)`` of two copies on a mesh.
 
     Shape of the mesh without its first axis, in mass per unit volume of positions.
@@ -134,7 +136,7 @@ def difference(measure):
     return (measure.values[1] - measure.values[0]) * measure.mesh.axes[0].spacing
 
 
-def flat_norm(masses, axis, reach):
+def flat_norm(masses, axis: Axis, reach: float) -> float:
     """Return the flat norm ``sup {∫ f dsigma : |f| <= 1, |f'| <= 1 / reach}`` on one axis.
 
     It compares signed measures of different mass: moving a unit of mass by ``d`` costs
@@ -179,10 +181,12 @@ def _flat(masses, costs):
     )
     if not result.success:
         raise checks.NumericalError(f"flat norm: {result.message}")
-    return max(float(-result.fun), 0.0)
+    return max(0.0, float(-result.fun))
 
 
-def flat_distance(first, second, axis=0, reach=1.0, period=None):
+def flat_distance(
+    first: Measure, second: Measure, axis: int = 0, reach: float = 1.0, period: float | None = None
+) -> float:
     """Return the flat norm of the difference of two measures along one axis; see `flat_norm`.
 
     Measures on two copies count with their sign. A cell is read as four equal masses, particles
@@ -204,13 +208,15 @@ def flat_distance(first, second, axis=0, reach=1.0, period=None):
         In units of mass.
     """
     reach = checks.number("flat distance reach", reach, above=0)
-    found = [_signed_masses(each, axis) for each in (first, second)]
-    points = np.concatenate([found[0][0], found[1][0]])
-    masses = np.concatenate([found[0][1], -found[1][1]])
+    both = [_signed_masses(each, axis) for each in (first, second)]
+    points = np.concatenate([held[0] for held in both])
     if period is not None:
         points = np.mod(points, period)
-    order = np.argsort(points, kind="stable")
-    points, masses = points[order], masses[order]
+    points, where = np.unique(points, return_inverse=True)
+    # each measure is summed alone, so that a measure and itself differ by 0 exactly
+    places = np.split(where, [both[0].shape[1]])
+    masses = [np.bincount(at, held[1], len(points)) for at, held in zip(places, both)]
+    masses = masses[0] - masses[1]
     gaps = np.diff(points)
     if period is not None and len(points) > 1:
         gaps = np.append(gaps, max(period - (points[-1] - points[0]), 0.0))
@@ -218,32 +224,24 @@ def flat_distance(first, second, axis=0, reach=1.0, period=None):
 
 
 def _signed_masses(measure, axis):
-    """Return positions along an axis and signed masses."""
-    checks.instance("flat distance", measure, (Density, Particles))
-    signs = is_signed(measure)
-    if isinstance(measure, Particles):
-        sign = np.sign(measure.points[:, 0]) if signs else 1.0
-        return measure.points[:, axis], measure.weights * sign
-    name = measure.names[axis]
-    if signs and axis:
-        pair = measure.marginal(measure.names[0], name)
-        masses = (pair.values[1] - pair.values[0]) * pair.mesh.cell_volume
-    else:
-        masses = measure.marginal(name).weights
-    cell = measure.mesh.axes[axis]
-    offsets = (np.arange(4) - 1.5) / 4 * cell.spacing
-    return (cell.centers[:, None] + offsets).ravel(), np.repeat(masses / 4, 4)
+    """Return positions along an axis and signed masses, shape ``(2, k)``."""
+    signs = is_signed(measured("flat distance", measure)) and axis > 0
+    line = measure.marginal(*((0, axis) if signs else (axis,)))
+    points, masses = line.points[:, -1], line.weights
+    if signs:
+        masses = masses * np.sign(line.points[:, 0])
+    if line.kind == "particles":
+        return np.stack([points, masses])
+    offsets = (np.arange(4) - 1.5) / 4 * line.mesh.spacing[-1]
+    return np.stack([np.add.outer(points, offsets).ravel(), np.repeat(masses / 4, 4)])
 
 
-def is_signed(measure):
+def is_signed(measure: Measure) -> bool:
     """Return whether the first axis of a measure holds two copies, at -1 and +1."""
-    domain = measure.domain
-    if domain is None or domain.dimension < 2:
-        return False
-    return list(domain.axes[0].centers) == [-1.0, 1.0]
+    return measure.signed
 
 
-def is_unbalanced(run):
+def is_unbalanced(run) -> bool:
     """Return whether a run is one of `wgf.FisherRao` or was projected by `wgf.projected`."""
     problem = run.problem
     # half of a phase space has the mass of the whole
@@ -251,10 +249,8 @@ def is_unbalanced(run):
     return signed or str(problem.get("flow", "")).startswith("FisherRao")
 
 
-def copies_of(measure):
+def copies_of(measure: Measure) -> tuple[float, float]:
     """Return the masses of the copies at -1 and at +1."""
-    if isinstance(measure, Density):
-        sides = measure.marginal(measure.names[0]).weights
-        return float(sides[0]), float(sides[1])
-    above = measure.points[:, 0] > 0
-    return float(measure.weights[~above].sum()), float(measure.weights[above].sum())
+    signs = measure.marginal(0)
+    above = signs.points[:, 0] > 0
+    return float(signs.weights[~above].sum()), float(signs.weights[above].sum())

@@ -6,6 +6,7 @@ the blocks: any number of ranks gives the same bits. `Serial` and `Ranks` offer 
 returns the one that this process belongs to.
 """
 
+import copy
 import functools
 import itertools
 import os
@@ -17,6 +18,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.parallel.exchange import Exchange
+from wgf.parallel.partition import Partition, sum_of_rows
 
 # what starts processes tells them so: MPICH and Intel MPI, Open MPI, Slurm
 LAUNCHERS = (
@@ -105,63 +107,17 @@ def speaks():
     return True
 
 
-class Partition:
-    """A sequence dealt out to the ranks in one run of entries per rank, in whole blocks.
-
-    Parameters
-    ----------
-    bounds : array of ``size + 1`` ints
-        Where the runs begin and the last one ends.
-    block : int
-        Entries whose sum is one partial sum; no block lies on two ranks.
-    """
-
-    def __init__(self, bounds, block=1):
-        self.bounds, self.block = np.asarray(bounds), int(block)
-
-    @classmethod
-    def dealt(cls, entries, block, size):
-        """Return the partition that deals blocks out to `size` ranks as evenly as they allow."""
-        blocks = -(-entries // block)
-        return cls(np.minimum(np.arange(size + 1) * blocks // size * block, entries), block)
-
-    def __mul__(self, factor):
-        """Return the partition of a sequence with `factor` numbers for every entry."""
-        return Partition(self.bounds * factor, self.block * factor)
-
-    def __floordiv__(self, count):
-        """Return the partition of groups of `count` entries, the last one perhaps smaller."""
-        return Partition(-(-self.bounds // count), max(1, self.block // count))
-
-    def __len__(self):
-        return int(self.bounds[-1])
-
-    def own(self, rank):
-        """Return the slice of the entries that a rank owns."""
-        return slice(int(self.bounds[rank]), int(self.bounds[rank + 1]))
-
-    def partial_sums(self, values):
-        """Return the sums over the blocks of the own entries `values`."""
-        if self.block == 1:
-            return values
-        whole = len(values) // self.block * self.block
-        sums = values[:whole].reshape(-1, self.block).sum(axis=1)
-        return sums if whole == len(values) else np.append(sums, values[whole:].sum())
-
-
-def sum_of_rows(rows):
-    """Return the sum of the rows, added one after the other."""
-    if rows.shape[1] > 8 or not len(rows):
-        return rows.sum(axis=0)
-    # the same order; numpy spends far longer on adding short rows
-    return np.array([np.add.accumulate(column)[-1] for column in rows.T])
-
-
 class Serial:
     """One process: everything is its own."""
 
     rank, size = 0, 1
     everywhere = True
+
+    def keeping(self, everywhere):
+        """Return the same ranks, all of which keep the snapshots of a run, or rank 0 alone."""
+        found = copy.copy(self)
+        found.everywhere = everywhere
+        return found
 
     def sums(self, *pairs):
         """Return the sum of every divided array, given as ``(own entries, partition)``."""
@@ -211,7 +167,7 @@ class Serial:
         """Return the whole array on every rank, not always a copy."""
         return values
 
-    def share(self, value):
+    def broadcast(self, value):
         """Return the `value` of rank 0."""
         return value
 
@@ -367,7 +323,7 @@ class Ranks(Serial):
         self._count(kind, values.nbytes * (self.size - 1), self.size - 1)
         return whole
 
-    def share(self, value):
+    def broadcast(self, value):
         return self.communicator.bcast(value, 0)
 
     def on_first(self, work, everywhere=False, sent=None):
@@ -379,10 +335,10 @@ class Ranks(Serial):
                 error = caught
         if sent is not None:
             sent.finish()
-        error = self.share(error)
+        error = self.broadcast(error)
         if error is not None:
             raise error
-        return self.share(result) if everywhere else result
+        return self.broadcast(result) if everywhere else result
 
     def _swap(self, sends, receives):
         requests = [self.communicator.Irecv(array, rank) for rank, array in receives]

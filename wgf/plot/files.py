@@ -1,5 +1,6 @@
 """Figures on disk: whole or not at all."""
 
+import functools
 import io
 import pathlib
 
@@ -9,7 +10,7 @@ from wgf.record import directory
 ENDINGS = ("png", "pdf", "svg", "eps", "ps", "jpg", "jpeg", "tif", "tiff", "webp")
 
 
-def check(path):
+def check(path: str | pathlib.Path | None) -> pathlib.Path | None:
     """Return the path of a figure, with ``.png`` added to a bare name; None stays None.
 
     Raises
@@ -29,7 +30,21 @@ def check(path):
     return path
 
 
-def save(figure, path, dpi="figure"):
+@functools.cache
+def shown_figure() -> type:
+    """Return the class of our figures: matplotlib's, which a notebook shows as it is."""
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self):
+            image = io.BytesIO()
+            self.savefig(image, format="png")
+            return image.getvalue()
+
+    return Shown
+
+
+def save(figure, path: str | pathlib.Path, dpi: float | str = "figure") -> None:
     """Write a figure so that `path` holds all of it or what it held before."""
     path = check(path)
     image = io.BytesIO()

@@ -8,17 +8,15 @@ import subprocess
 import numpy as np
 
 from wgf import checks
-from wgf.measures.density import Density
-from wgf.measures.mesh import is_phase
-from wgf.plot import copies, histories, panels
-from wgf.plot.style import STYLE, axis_names, kind
+from wgf.plot import histories, panels
+from wgf.plot.style import STYLE
+from wgf.plot.views import View, profile
 from wgf.record import directory
-from wgf.record.solution import in_phase_space
 
 ENDINGS = (".gif", ".mp4")
 
 
-def movie(solution, path, rate=12, frames=200):
+def movie(solution, path: str | pathlib.Path, rate: int = 12, frames: int = 200) -> None:
     """Write a film of a run: the measure with its marginals beside the objective.
 
     Parameters
@@ -74,57 +72,33 @@ class _Scene:
     """What stays the same from frame to frame: the box, the colours, the curve."""
 
     def __init__(self, solution, index):
-        self.solution = solution = in_phase_space(solution)
-        self.names, self.label = axis_names(solution), kind(solution)
+        self.view = view = View([(solution.snapshots[0].kind, solution)])
         # of a long film a few snapshots say how large the box must be
         few = index[np.unique(np.linspace(0, len(index) - 1, 20).astype(int))]
-        states = [[(self.label, solution.snapshots[int(k)])] for k in few]
-        # the two axes with the widest spread are the last ones of a problem with amplitude first
-        first = len(self.names) >= 3 and not is_phase(self.names)
-        self.plane = (1, 2) if first else (0, 1)
-        measures = [state[0][1] for state in states]
-        self.signed = copies.on_copies([solution])
-        if self.signed:
-            self.names = self.names[1:]
-            self.plane = copies.planes(self.names)[0]
-            self.norm = copies.shared_norm(measures, self.plane)
+        measures = [view.see(view.run.snapshots[int(k)]) for k in few]
+        # with an amplitude first, the plane of the next two axes
+        self.plane = view.planes[-1 if len(view.names) == 3 else 0]
+        if len(self.plane) == 1:
+            heights = np.concatenate([profile(measure, 0)[0] for measure in measures])
+            self.limits = 1.05 * min(heights.min(), 0.0), 1.05 * max(heights.max(), 1e-300)
             return
-        if len(self.names) == 1:
-            self.top = max(_height(measure) for measure in measures)
-            return
-        self.box = panels.bounds(states, self.plane)
-        density = isinstance(measures[0], Density)
-        self.norm = panels.colours(
-            [panels.projection(m, self.plane).values for m in measures] if density else []
-        )
+        self.box = panels.bounds([[("", measure)] for measure in measures], self.plane)
+        self.norm = panels.scale_of(measures, self.plane, linear=True)
 
     def draw(self, figure, k):
-        left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
-        time = self.solution.times[k]
-        state = [(self.label, self.solution.snapshots[k])]
-        title = f"t = {time:.4g}"
-        if self.signed:
-            copies.frame(left, state, self.plane, self.names, self.norm, title)
-        elif len(self.names) == 1:
-            ax = left.subplots()
-            panels.line_panel(ax, state, self.names[0])
-            ax.set_ylim(0, 1.05 * self.top)
-            ax.set_title(title)
+        view, time = self.view, self.view.run.times[k]
+        ax, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
+        measure, title = view.see(view.run.snapshots[int(k)]), f"t = {time:.4g}"
+        if len(self.plane) == 1:
+            panels.line_panel(ax, [(view.label, measure)], 0, view.names[0], colours=view.colours)
+            ax.set(ylim=self.limits, title=title, ylabel=f"mass per unit {view.names[0]}")
         else:
-            panels.joint(left, state, self.plane, self.names, self.norm, self.box, title)
-        ax = right.subplots()
-        histories.objectives(ax, [(self.label, self.solution)])
-        ax.get_legend().remove()
-        columns = self.solution.diagnostics
+            panels.joint(ax, view, measure, self.plane, self.norm, self.box, title)
+        histories.objectives(right, view)
+        right.get_legend().remove()
+        columns = view.run.diagnostics
         at = np.interp(time, columns["t"], columns["objective"])
-        ax.plot([max(time, ax.get_xlim()[0])], [at], "o", color="black", ms=5, clip_on=False)
-
-
-def _height(measure):
-    if isinstance(measure, Density):
-        return measure.values.max()
-    counts, edges = np.histogram(measure.points[:, 0], 40, weights=measure.weights)
-    return counts.max() / (edges[1] - edges[0])
+        right.plot([max(time, right.get_xlim()[0])], [at], "ok", ms=5, clip_on=False)
 
 
 def _gif(images, path, rate):

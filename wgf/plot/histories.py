@@ -2,157 +2,211 @@
 
 import numpy as np
 
-from wgf.measures.density import Density
-from wgf.plot.style import COLOURS, legend_above, time_axis
+from wgf.measures.signed import copies_of
+from wgf.plot import pixels
+from wgf.plot.panels import FAINT, colour_map, colour_scale
+from wgf.plot.style import COLOURS, NEGATIVE, POSITIVE, SECOND, legend_above, time_axis
+from wgf.plot.views import LEVELS, divided, profile
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def objectives(ax, pairs):
-    """Draw the objectives of labelled runs, on a log scale if they fall far."""
-    for (label, solution), colour, style in zip(pairs, COLOURS, ("-", "--")):
-        columns = solution.diagnostics
-        ax.plot(columns["t"], columns["objective"], style, color=colour, label=label)
-    time_axis(ax, pairs[0][1])
-    values = np.concatenate([s.diagnostics["objective"] for _, s in pairs])
-    if values.min() > 0 and values.max() > 20 * values.min():
+def _curves(ax, times, curves, name, log=False):
+    """Draw ``(times, values, style, colour, label)`` over time, with the legend above."""
+    for t, values, style, colour, label in curves:
+        ax.plot(t, values, style, color=colour, label=label)
+    time_axis(ax, times)
+    if log:
         ax.set_yscale("log")
-    ax.set_ylabel("objective F")
+    ax.set_ylabel(name)
     legend_above(ax)
+    return ax
 
 
-def parts(ax, solution):
+def objectives(ax, view):
+    """Draw the objectives of labelled runs, on a log scale if they fall far."""
+    held = [run.diagnostics for _, run in view.runs]
+    values = np.concatenate([columns["objective"] for columns in held])
+    far = values.min() > 0 and values.max() > 20 * values.min()
+    curves = [
+        (columns["t"], columns["objective"], style, colour, label)
+        for columns, (label, _), colour, style in zip(held, view.runs, view.colours, ("-", "--"))
+    ]
+    return _curves(ax, view.run.times, curves, "objective F", far)
+
+
+def parts(ax, view):
     """Draw the objective and the terms it is the sum of; with momentum the energy E, too."""
-    columns = solution.diagnostics
+    columns = view.run.diagnostics
+    t = columns["t"]
+    curves = [(t, columns["objective"], "-", "black", "objective F")]
     if "lyapunov" in columns:
-        ax.plot(columns["t"], columns["lyapunov"], color="0.6", lw=2, label="energy E")
-    ax.plot(columns["t"], columns["objective"], color="black", label="objective F")
-    terms = [name for name in solution.problem.get("terms", ()) if np.ptp(columns[name]) > 0]
-    if "kinetic" in columns:
-        terms.append("kinetic")
-    for name, colour in zip(terms, COLOURS):
-        ax.plot(columns["t"], columns[name], "--", color=colour, label=name)
-    time_axis(ax, solution)
-    ax.set_ylabel("objective and parts")
-    legend_above(ax)
+        curves.insert(0, (t, columns["lyapunov"], "-", "0.6", "energy E"))
+    # particles report no value of an entropy
+    terms = [name for name in view.run.problem.get("terms", ()) if name in columns]
+    terms = [name for name in terms if np.ptp(columns[name]) > 0]
+    terms += ["kinetic"] * ("kinetic" in columns)
+    curves += [(t, columns[name], "--", shade, name) for name, shade in zip(terms, COLOURS)]
+    return _curves(ax, view.run.times, curves, "objective and parts")
 
 
-def budget(ax, solution):
+def budget(ax, view):
     """Draw what the energy fell by beside the dissipation added up over the steps.
 
     The energy is the objective, with momentum the column ``lyapunov``.
     """
-    columns = solution.diagnostics
+    columns = view.run.diagnostics
     name, letter = ("lyapunov", "E") if "lyapunov" in columns else ("objective", "F")
-    t, fall = columns["t"], columns[name][0] - columns[name]
-    spent = np.cumsum(columns["dissipation"] * columns["dt"])
-    ax.plot(t, fall, color=COLOURS[0], label=f"{letter}(0) − {letter}(t)")
-    ax.plot(t, spent, "--", color=COLOURS[1], label="∫ dissipation dt")
-    positive = columns["dissipation"] > 0
-    time_axis(ax, solution)
-    ax.set_ylabel("energy lost")
+    t, lost = columns["t"], columns["dissipation"]
+    curves = [
+        (t, columns[name][0] - columns[name], "-", COLOURS[0], f"{letter}(0) − {letter}(t)"),
+        (t, np.cumsum(lost * columns["dt"]), "--", COLOURS[1], "∫ dissipation dt"),
+    ]
+    _curves(ax, view.run.times, curves, "energy lost")
     rate = ax.twinx()
     # the rate may be noisy: behind the energies
     rate.set_zorder(ax.get_zorder() - 1)
     ax.patch.set_visible(False)
-    legend_above(ax)
     rate.spines["right"].set_visible(True)
-    rate.plot(t[positive], columns["dissipation"][positive], lw=0.8, color="0.6")
-    if positive.any():
+    rate.plot(t[lost > 0], lost[lost > 0], lw=0.8, color="0.6")
+    if (lost > 0).any():
         rate.set_yscale("log")
     rate.set_ylabel(f"dissipation −d{letter}/dt", color="0.4")
+    return ax
 
 
-def distances(ax, table):
-    """Draw the distances of the marginals in a comparison's table."""
-    from types import SimpleNamespace
-
-    flat = any(name.startswith("flat_") for name in table)
-    shown = [name for name in table if name.startswith("flat_" if flat else "w1_")]
-    for name, colour in zip(shown, COLOURS):
-        positive = table[name] > 0
-        ax.plot(
-            table["t"][positive],
-            table[name][positive],
-            "o-",
-            ms=3,
-            color=colour,
-            label=f"along {name.split('_', 1)[1]}",
-        )
-    time_axis(ax, SimpleNamespace(times=table["t"]))
-    if any((table[name] > 0).any() for name in shown):
-        ax.set_yscale("log")
-    ax.set_ylabel("flat norm of the difference" if flat else "W1 of the marginals (axis units)")
-    legend_above(ax)
+def distances(ax, view):
+    """Draw the curves of a comparison's table: a distance over time."""
+    table = view.table
+    curves = []
+    for (name, label), colour in zip(table.curves.items(), COLOURS):
+        kept = table[name] > 0
+        curves.append((table["t"][kept], table[name][kept], ".-", colour, label))
+    far = any(len(curve[0]) for curve in curves)
+    return _curves(ax, table["t"], curves, table.ylabel, far)
 
 
-def fit(ax, pairs):
-    """Draw the data and the final model outputs, over the sample if there is no abscissa."""
-    first = pairs[0][1]
-    if first.outputs is None:
-        ax.axis("off")
-        ax.text(0.5, 0.5, "no model output", ha="center", transform=ax.transAxes, color="0.4")
-        return
-    n = first.outputs.shape[1]
-    target = first.target if first.target is not None and len(first.target) == n else None
-    if target is not None and np.all(np.abs(target) == 1) and first.abscissa is None:
-        classes(ax, pairs, target)
-        return
-    x = first.abscissa
+def has_outputs(view):
+    """Return whether all runs have model outputs."""
+    return all(run.outputs is not None for _, run in view.runs)
+
+
+def fit(ax, view):
+    """Draw data and final model outputs: over their abscissa, as stems where they are Fourier
+    coefficients, else against the data.
+    """
+    first, outputs = view.run, [run.outputs[-1] for _, run in view.runs]
+    n = len(outputs[0])
+    x, target = first.abscissa, first.target
+    target = target if target is not None and len(target) == n else None
+    fourier = "Filter.dirichlet" in str(first.problem)
+    runs = list(zip(view.runs, outputs, view.colours, ("-", "--")))
+    if x is None and not fourier and target is not None:
+        if np.all(np.abs(target) == 1):
+            return classes(ax, [(label, output) for (label, _), output, _, _ in runs], target)
+        ends = [min(target.min(), *map(np.min, outputs)), max(target.max(), *map(np.max, outputs))]
+        ax.plot(ends, ends, color="0.6", lw=0.8, label="exact")
+        for (label, _), output, colour, _ in runs:
+            ax.plot(target, output, ".", ms=3, color=colour, label=label)
+        ax.set(xlabel="data", ylabel="model output at the end")
+        legend_above(ax)
+        return ax
     order = np.arange(n) if x is None else np.argsort(x, kind="stable")
     x = np.arange(n) if x is None else x[order]
-    marker = "o" if n <= 60 else "-"
+    stems = fourier and n <= 80
     if target is not None:
-        ax.plot(x, target[order], marker, ms=3, lw=0.8, color="0.6", label="data")
-    for (label, solution), colour, style in zip(pairs, COLOURS, ("-", "--")):
-        ax.plot(x, solution.outputs[-1][order], style, lw=1.2, color=colour, label=label)
-    ax.set_xlabel("sample" if first.abscissa is None else "abscissa of the data")
+        style = {"color": "0.7", "label": "data"}
+        if stems:
+            ax.vlines(x, 0, target, lw=5, **style)
+        else:
+            ax.plot(x, target[order], "o" if n <= 60 else "-", ms=3, lw=0.8, **style)
+    for i, ((label, _), output, colour, style) in enumerate(runs):
+        if stems:
+            ax.vlines(
+                x + 0.3 * (i - (len(runs) - 1) / 2), 0, output, lw=1.5, color=colour, label=label
+            )
+        else:
+            ax.plot(x, output[order], style, lw=1.2, color=colour, label=label)
+    if fourier:
+        ax.axhline(0, color="0.6", lw=0.6)
+    where = "Fourier coefficient" if fourier else "sample"
+    ax.set_xlabel(where if first.abscissa is None else "abscissa of the data")
     ax.set_ylabel("model output at the end")
     legend_above(ax)
+    return ax
 
 
-def classes(ax, pairs, labels):
-    """Draw the distribution of the final model output for the samples of either label."""
-    outputs = np.concatenate([solution.outputs[-1] for _, solution in pairs])
-    edges = np.linspace(outputs.min(), outputs.max() + 1e-12, 41)
-    for (name, solution), style in zip(pairs, ("-", "--")):
+def classes(ax, outputs, labels):
+    """Draw the distribution of labelled final outputs for the samples of either label."""
+    every = np.concatenate([output for _, output in outputs])
+    edges = np.linspace(every.min(), every.max() + 1e-12, 41)
+    for (name, output), style in zip(outputs, ("-", "--")):
         for label, colour in ((1, COLOURS[0]), (-1, COLOURS[1])):
-            counts, _ = np.histogram(solution.outputs[-1][labels == label], edges)
-            text = f"label {label:+d}" if len(pairs) == 1 else f"label {label:+d}, {name}"
+            counts, _ = np.histogram(output[labels == label], edges)
+            text = f"label {label:+d}" if len(outputs) == 1 else f"label {label:+d}, {name}"
             ax.stairs(counts, edges, color=colour, ls=style, label=text)
     ax.axvline(0, color="0.6", lw=0.8)
-    ax.set_xlabel("model output at the end")
-    ax.set_ylabel("samples")
+    ax.set(xlabel="model output at the end", ylabel="samples")
     legend_above(ax)
+    return ax
 
 
-def quantiles(measure, i):
-    """Return the quantiles of the mass along axis `i` at `LEVELS`."""
-    if isinstance(measure, Density):
-        marginal = measure.marginal(measure.names[i])
-        steps = np.concatenate([[0.0], np.cumsum(marginal.weights)]) / marginal.mass
-        return np.interp(LEVELS, steps, marginal.mesh.axes[0].edges)
-    order = np.argsort(measure.points[:, i])
-    steps = np.cumsum(measure.weights[order]) / measure.mass
-    place = np.minimum(np.searchsorted(steps, LEVELS), len(order) - 1)
-    return measure.points[order[place], i]
-
-
-def fans(axes, solution, names):
+def fans(ax, view):
     """Draw how the mass spreads along every axis: median, half and nine tenths of it."""
-    # reading every snapshot of a long run would be slow: sixty tell the story
-    index = np.unique(np.linspace(0, len(solution.times) - 1, 60).astype(int))
-    measures = [solution.snapshots[int(k)] for k in index]
-    t = np.asarray(solution.times)[index]
-    colour = COLOURS[0 if isinstance(measures[0], Density) else 1]
-    for i, (ax, name) in enumerate(zip(axes, names)):
-        rows = np.array([quantiles(measure, i) for measure in measures])
-        ax.fill_between(t, rows[:, 0], rows[:, 4], color=colour, alpha=0.2, lw=0, label="90 %")
-        ax.fill_between(t, rows[:, 1], rows[:, 3], color=colour, alpha=0.4, lw=0, label="50 %")
-        ax.plot(t, rows[:, 2], color=colour, label="median")
-        time_axis(ax, solution)
+    axes = divided(ax, len(view.names), 1, sharex=True)[:, 0]
+    times, found = view.spread
+    colour = view.colours[0]
+    for ax, name, rows in zip(axes, view.names, found.transpose(1, 2, 0)):
+        low, lower, middle, upper, high = (rows[int(np.argmin(np.abs(LEVELS - q)))] for q in SHOWN)
+        ax.fill_between(times, low, high, color=colour, alpha=0.2, lw=0, label="90 %")
+        ax.fill_between(times, lower, upper, color=colour, alpha=0.4, lw=0, label="50 %")
+        ax.plot(times, middle, color=colour, label="median")
+        time_axis(ax, view.run.times)
         ax.set_ylabel(name)
         ax.label_outer()
     # the title is above the legend
     axes[0].set_title("where the mass is", pad=18)
     legend_above(axes[0])
+    return axes
+
+
+def history(ax, view):
+    """Draw a signed measure on one axis over time: colours of a density, paths of particles."""
+    times, measures = view.over_time(200)
+    if view.kind == "density":
+        values, edges = zip(*(profile(measure, 0) for measure in measures))
+        values = np.stack(values, axis=1)
+        between = np.concatenate([times[:1], 0.5 * (times[1:] + times[:-1]), times[-1:]])
+        shades = {"cmap": colour_map(True), "norm": colour_scale([values], signed=True)}
+        drawn = pixels.image(ax, values, (edges[0], between), **shades)
+        label = f"signed mass per unit {view.names[0]},\n{pixels.RULE}"
+        ax.figure.colorbar(drawn, ax=ax, label=label, pad=0.01)
+    else:
+        _paths(ax, measures, times)
+    ax.set(ylabel=view.names[0], title="the signed measure over time")
+    time_axis(ax, view.run.times)
+    return ax
+
+
+def _paths(ax, measures, times):
+    weights = np.stack([measure.weights for measure in measures])
+    shares = np.abs(weights) / max(np.abs(weights).max(), 1e-300)
+    x = np.stack([measure.points[:, 0].copy() for measure in measures])
+    axis = measures[0].domain.axes[0]
+    if axis.periodic:
+        # a path over the seam is broken there
+        x[1:][np.abs(np.diff(x, axis=0)) > 0.5 * axis.length] = np.nan
+    x[shares < FAINT] = np.nan
+    for i in np.argsort(shares[-1])[-400:]:
+        colour, share = POSITIVE if weights[0, i] > 0 else NEGATIVE, shares[:, i].max()
+        ax.plot(times, x[:, i], color=colour, lw=0.4 + 1.6 * share, alpha=0.25 + 0.75 * share)
+
+
+def masses(ax, view):
+    """Draw the masses of both copies and of their sum over time."""
+    times, measures = view.over_time(200)
+    below, above = np.array([copies_of(measure.copies) for measure in measures]).T
+    curves = [(times, above, "-", POSITIVE, "positive"), (times, below, "-", NEGATIVE, "negative")]
+    curves.append((times, above + below, "--", SECOND, "total variation"))
+    _curves(ax, view.run.times, curves, "mass of the two copies").set_ylim(bottom=0)
+    return ax

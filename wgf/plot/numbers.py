@@ -1,11 +1,13 @@
 """The numbers in a figure, read back from what was drawn, as CSV or HDF5."""
 
+import pathlib
+
 import numpy as np
 
 from wgf.record import tables
 
 
-def figure_numbers(figure):
+def figure_numbers(figure) -> dict:
     """Return what a figure shows as ``{panel: {series: {column: array}}}``.
 
     Lines, steps, points and outlines have columns `x` and `y` (and `z` in space), bands the
@@ -47,10 +49,11 @@ def _drawn(ax):
     for image in ax.images:
         values = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
         left, right, bottom, top = image.get_extent()
-        rows, columns = values.shape
-        x = left + (right - left) * (np.arange(columns) + 0.5) / columns
-        y = bottom + (top - bottom) * (np.arange(rows) + 0.5) / rows
-        y, x = np.meshgrid(y, x, indexing="ij")
+        edges = getattr(image, "edges", None)
+        if edges is None:
+            ends = ((bottom, top), (left, right))
+            edges = [np.linspace(*e, n + 1) for e, n in zip(ends, values.shape)]
+        y, x = np.meshgrid(*(0.5 * (e[1:] + e[:-1]) for e in edges), indexing="ij")
         yield _name(image, "image"), {"x": x.ravel(), "y": y.ravel(), "value": values.ravel()}
     for patch in ax.patches:
         if hasattr(patch, "get_data"):
@@ -89,7 +92,7 @@ def _name(artist, otherwise):
     return otherwise if not label or label.startswith("_") else label
 
 
-def write_numbers(figure, path):
+def write_numbers(figure, path: str | pathlib.Path) -> None:
     """Write `figure_numbers` to a ``.csv`` (one row a point) or an ``.h5`` file.
 
     Raises

@@ -1,18 +1,27 @@
 """Whole figures: the sheet of a run, two runs beside each other, a convergence study."""
 
+from __future__ import annotations
+
 import contextlib
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wgf.measures.density import Density
-from wgf.measures.mesh import is_phase
-from wgf.plot import copies, files, histories, panels
-from wgf.plot.style import COLOURS, STYLE, axis_names, kind, panel_times, planes
-from wgf.record.solution import in_phase_space
+from wgf import checks
+from wgf.plot import files, histories, panels, variations
+from wgf.plot.style import COLOURS, STYLE, panel_times
+from wgf.plot.views import Panel, View
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @contextlib.contextmanager
-def drawing(size, path=None, dpi="figure"):
+def drawing(
+    size: tuple[float, float], path: str | pathlib.Path | None = None, dpi: float | str = "figure"
+) -> Iterator[Figure]:
     """Give a figure of the house's style to draw into, and write it where there is a path.
 
     Parameters
@@ -26,16 +35,93 @@ def drawing(size, path=None, dpi="figure"):
     """
     path = files.check(path)
     import matplotlib
-    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size)
+        figure = files.shown_figure()(figsize=size)
         yield figure
         if path is not None:
             files.save(figure, path, dpi)
 
 
-def run(solution, path=None, functional=None):
+def _one(view):
+    return len(view.runs) == 1
+
+
+def _plain(*dimensions, kind=None):
+    """Return a condition: one run of unsigned measures on so many axes, of a kind if given."""
+
+    def applies(view):
+        fitting = _one(view) and not view.signed and kind in (None, view.kind)
+        return fitting and len(view.names) in (dimensions or [len(view.names)])
+
+    return applies
+
+
+def _signed(view, *dimensions):
+    return _one(view) and view.signed and (not dimensions or len(view.names) in dimensions)
+
+
+END = {"row": "end", "height": 3.4}
+COURSE = {"row": "course"}
+PANELS = [
+    Panel("measures", panels.snapshots, row="times", height=panels.snapshots_height),
+    Panel("joint", panels.joint, lambda v: _plain(2)(v) or _signed(v, 2), width=1.15, **END),
+    Panel("surface", panels.surface, _plain(3, kind="density"), width=1.15, **END),
+    Panel("slices", variations.slices, _plain(3, kind="density"), width=2.8, **END),
+    Panel("space", panels.space, _plain(3, kind="particles"), width=1.15, **END),
+    Panel("variation", variations.variation, lambda v: v.functional and _plain(1, 2)(v), **END),
+    Panel(
+        "amplitudes",
+        panels.amplitudes,
+        panels.has_amplitudes,
+        row="end",
+        width=1.3,
+        height=lambda view: 3.4 if _one(view) else 2.2,
+    ),
+    Panel(
+        "fans",
+        histories.fans,
+        lambda v: _plain()(v) and not panels.has_amplitudes(v),
+        width=1.3,
+        row="end",
+        height=lambda v: max(3.4, 0.6 * len(v.names)),
+    ),
+    Panel("history", histories.history, lambda v: _signed(v, 1), width=1.8, **END),
+    Panel("masses", histories.masses, _signed, **END),
+    Panel("parts", histories.parts, _one, **COURSE),
+    Panel("budget", histories.budget, _one, **COURSE),
+    Panel("objectives", histories.objectives, lambda view: not _one(view), **COURSE),
+    Panel("distances", histories.distances, lambda v: getattr(v.table, "curves", None), **COURSE),
+    Panel("fit", histories.fit, histories.has_outputs, **COURSE),
+]
+
+
+def register(panel: Panel) -> Panel:
+    """Add a panel to every sheet and comparison that it applies to.
+
+    Raises
+    ------
+    InputTypeError
+        For anything but a `Panel`.
+    InputError
+        For a name that another panel has.
+    """
+    checks.instance("register panel", panel, Panel)
+    if panel.name in [known.name for known in PANELS]:
+        raise checks.InputError(
+            f"register panel: there is a panel called {panel.name!r}, give it another name"
+        )
+    PANELS.append(panel)
+    return panel
+
+
+def run(
+    solution,
+    path: str | pathlib.Path | None = None,
+    functional=None,
+    panels: Sequence[Panel] | None = None,
+    truth: tuple | None = None,
+) -> Figure:
     """Draw a sheet for one run.
 
     The measure at several times in all planes of two axes; the end with its marginals (in space:
@@ -50,34 +136,27 @@ def run(solution, path=None, functional=None):
         File to write.
     functional : Functional, optional
         Adds the level lines of the first variation with the support of the measure.
+    panels : sequence of Panel, optional
+        Drawn where they apply, in place of `wgf.plot.PANELS`.
+    truth : (array of shape (k, d), array of shape (k,)), optional
+        True positions and amplitudes, drawn beside those found.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    solution = in_phase_space(solution)
-    if is_phase(axis_names(solution)):
-        # the first variation is a function of the positions alone
-        functional = None
-    pairs = [(kind(solution), solution)]
-    columns = solution.diagnostics
-    shown = panel_times(solution.times, (columns["t"], columns["objective"]))
-
-    def lower(axes):
-        histories.parts(axes[0], solution)
-        histories.budget(axes[1], solution)
-        histories.fit(axes[2], pairs)
-
-    def middle(figure):
-        if copies.on_copies(run for _, run in pairs):
-            copies.ending(figure, solution, axis_names(solution)[1:])
-        else:
-            _ending(figure, solution, functional)
-
-    return _sheet(pairs, shown, lower, path, middle)
+    return _sheet(view_of(solution, functional, truth), path, panels)
 
 
-def comparison(a, b, labels, table, path=None):
+def comparison(
+    a,
+    b,
+    labels: tuple[str, str],
+    table: dict,
+    path: str | pathlib.Path | None = None,
+    panels: Sequence[Panel] | None = None,
+    truth: tuple | None = None,
+) -> Figure:
     """Draw two runs beside each other; see `wgf.compare`.
 
     Parameters
@@ -87,118 +166,68 @@ def comparison(a, b, labels, table, path=None):
     table : dict of arrays
         As in `wgf.comparison.Comparison.table`.
     path : path, optional
+    panels : sequence of Panel, optional
+        Drawn where they apply, in place of `wgf.plot.PANELS`.
+    truth : (array of shape (k, d), array of shape (k,)), optional
+        True positions and amplitudes, drawn beside those found.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    pairs = [(labels[0], a), (labels[1], b)]
-    columns = a.diagnostics
-    shown = panel_times(table["t"], (columns["t"], columns["objective"]))
-
-    def lower(axes):
-        histories.objectives(axes[0], pairs)
-        histories.distances(axes[1], table)
-        histories.fit(axes[2], pairs)
-
-    return _sheet(pairs, shown, lower, path)
+    view = View(zip(labels, (a, b)), table=table, truth=truth)
+    return _sheet(_at_times(view, table["t"]), path, panels)
 
 
-def _sheet(pairs, shown, lower, path, middle=None):
-    names, draw = axis_names(pairs[0][1]), _measures
-    if copies.on_copies(run for _, run in pairs):
-        names, draw = names[1:], copies.measures
-    shown_planes = planes(names)
-    heights = [2.8 * len(shown_planes), *([3.4] if middle else []), 3.0]
+def view_of(run, functional=None, truth: tuple | None = None) -> View:
+    """Return a run as the panels of its sheet see it."""
+    view = View([(run.snapshots[0].kind, run)], functional, truth=truth)
+    return _at_times(view, run.times)
+
+
+def _at_times(view, times):
+    """Choose those of the times at which the measures are drawn."""
+    at, way = view.way()
+    view.times = panel_times(times, (at, -way))
+    return view
+
+
+def _sheet(view, path, chosen):
+    """Draw the panels that apply row by row."""
+    rows = {}
+    for panel in PANELS if chosen is None else chosen:
+        checks.instance("panel", panel, Panel)
+        if panel.applies(view):
+            rows.setdefault(panel.row, []).append(panel)
+    if not rows:
+        raise checks.InputError("panels: none applies to this run, give another one")
+    # above them a line that says what was solved
+    heights = [0.2, *(max(_height(panel, view) for panel in row) for row in rows.values())]
     with drawing((11.5, sum(heights)), path) as figure:
-        rows = figure.subfigures(len(heights), 1, height_ratios=heights)
-        upper = rows[0]
-        grid = upper.subplots(
-            len(shown_planes), len(shown), sharex="row", sharey="row", squeeze=False
-        )
-        for i, plane in enumerate(shown_planes):
-            draw(upper, grid[i], pairs, shown, plane, names)
-        for ax, t in zip(grid[0], shown):
-            ax.set_title(f"t = {t:.4g}")
-        if middle:
-            middle(rows[1])
-        lower(rows[-1].subplots(1, 3))
+        head, *places = figure.subfigures(len(heights), 1, height_ratios=heights)
+        head.text(0.01, 0.5, _heading(view), fontsize=7, color="0.4", va="center")
+        for place, row in zip(places, rows.values()):
+            widths = {"width_ratios": [panel.width for panel in row]}
+            axes = place.subplots(1, len(row), squeeze=False, gridspec_kw=widths)[0]
+            for ax, panel in zip(axes, row):
+                panel.draw(ax, view)
     return figure
 
 
-def _measures(figure, axes, pairs, shown, plane, names):
-    """Draw one projection at every shown time, all panels on one colour scale."""
-    states = [[(label, s.at(t)) for label, s in pairs] for t in shown]
-    if len(plane) == 1:
-        for ax, state in zip(axes, states):
-            panels.line_panel(ax, state, names[0])
-        axes[0].set_ylabel(f"mass per unit {names[0]}")
-        axes[0].legend()
-        return
-    densities = [m for state in states for _, m in state if isinstance(m, Density)]
-    norm = panels.colours([panels.projection(m, plane).values for m in densities])
-    box = panels.bounds(states, plane)
-    image = None
-    for ax, state in zip(axes, states):
-        image = panels.plane_panel(ax, state, plane, norm, box) or image
-        ax.set_xlabel(names[plane[1]])
-    axes[0].set_ylabel(names[plane[0]])
-    if image is not None:
-        unit = f"mass per unit {names[plane[0]]} × {names[plane[1]]}"
-        figure.colorbar(image, ax=list(axes), label=unit, pad=0.01, extend="min")
-    if len(pairs) > 1 and any(label.startswith("particles") for label, _ in pairs):
-        # a marker of one size for particles of any weight
-        (marker,) = axes[-1].plot([], [], "o", ms=3, color=COLOURS[1])
-        axes[-1].legend([marker], ["particles"], loc="upper right", handletextpad=0.2)
+def _heading(view):
+    """Return what was solved: kind, size and method of every run."""
+    lines = []
+    for label, run in view.runs:
+        words = [f"{label}: {run.snapshots[0].extent}", run.problem.get("method")]
+        lines.append(", ".join(filter(None, words)))
+    return "   ".join(lines)
 
 
-def _ending(figure, solution, functional):
-    """Draw the last snapshot in detail and the spread of the mass over time."""
-    names, label, measure = axis_names(solution), kind(solution), solution.final
-    d, density = len(names), isinstance(measure, Density)
-    state = [(label, measure)]
-    solid = d == 3 and density
-    extra = functional is not None and (d < 3 or not density) and d < 4
-    ratios = [1.15] * (d in (2, 3)) + [2.8] * solid + [1.15] * (extra and d < 3) + [1.3]
-    columns = list(np.atleast_1d(figure.subfigures(1, len(ratios), width_ratios=ratios)))
-    if d == 2:
-        box = panels.bounds([state], (0, 1))
-        norm = panels.colours([measure.values] if density else [])
-        panels.joint(columns[0], state, (0, 1), names, norm, box, "the end, with marginals")
-    elif solid:
-        panels.surface(columns[0].add_subplot(projection="3d"), measure, names)
-        axes = columns[1].subplots(1, 3, sharex=True, sharey=True)
-        image = panels.slices(axes, measure, names, functional=functional)
-        columns[1].colorbar(image, ax=list(axes), label="density", pad=0.01, extend="min")
-    elif d == 3:
-        panels.space(columns[0].add_subplot(projection="3d"), measure, names)
-    if extra and d < 3:
-        plane = (0,) if d == 1 else (0, 1)
-        box = panels.bounds([state], plane) if d == 2 else _ends(measure)
-        panels.variation(columns[-2].subplots(), functional, state, names, box)
-    # of many axes the first four fit
-    fans = columns[-1].subplots(min(d, 4), 1, sharex=True, squeeze=False)[:, 0]
-    histories.fans(fans, solution, names)
+def _height(panel, view):
+    return panel.height(view) if callable(panel.height) else panel.height
 
 
-def _ends(measure):
-    """Return the ends of the one axis of a measure."""
-    if measure.domain is not None:
-        axis = measure.domain.axes[0]
-        return [axis.lower], [axis.upper]
-    return [measure.points.min()], [measure.points.max()]
-
-
-TITLES = {
-    "objective_gap": "objective, relative gap",
-    "output_rms": "model output, rms",
-    "w1": "W1 of the measures",
-    "mmd": "maximum mean discrepancy",
-    "energy": "energy distance",
-}
-
-
-def study(found, path=None):
+def study(found, path: str | pathlib.Path | None = None) -> Figure:
     """Draw a convergence study: a row a kind of run, a panel a distance; see `wgf.compare`.
 
     Parameters
@@ -212,15 +241,13 @@ def study(found, path=None):
     """
     kinds = list(dict.fromkeys(fit["kind"] for fit in found.fits))
     kinds = kinds or sorted(set(found.table["kind"]))
-    titles = TITLES | {n: f"flat norm along {n[5:]}" for n in found.quantities if n[:5] == "flat_"}
-    shown = [name for name in found.quantities if name in titles]
-    size = (2.9 * len(shown) + 0.4, 2.9 * len(kinds) + 0.3)
+    size = (2.9 * len(found.titles) + 0.4, 2.9 * len(kinds) + 0.3)
     with drawing(size, path) as figure:
-        grid = figure.subplots(len(kinds), len(shown), squeeze=False)
+        grid = figure.subplots(len(kinds), len(found.titles), squeeze=False)
         for row, which in zip(grid, kinds):
-            for ax, name in zip(row, shown):
+            for ax, (name, title) in zip(row, found.titles.items()):
                 _sweep_panel(ax, found, which, name)
-                ax.set_title(titles[name])
+                ax.set_title(title)
         figure.suptitle(f"distance from {found.reference} at t = {found.time:.4g}", fontsize=10)
     return figure
 

@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 
-from wgf.measures.density import Density
 from wgf.measures.mesh import is_phase
 
 # Okabe & Ito's palette
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+POSITIVE, NEGATIVE, SECOND = COLOURS[0], COLOURS[1], "0.1"
 MAP = "Blues"
 STYLE = {
     "figure.dpi": 110,
@@ -19,18 +19,6 @@ STYLE = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
-
-
-def kind(solution):
-    """Return ``"density"`` or ``"particles"``."""
-    return "density" if isinstance(solution.snapshots[0], Density) else "particles"
-
-
-def axis_names(solution):
-    """Return the names of the axes of a run."""
-    measure = solution.snapshots[0]
-    found = measure.names or solution.problem.get("axes")
-    return tuple(found or (f"x{i + 1}" for i in range(measure.points.shape[1])))
 
 
 def planes(names):
@@ -45,26 +33,34 @@ def planes(names):
     return list(itertools.combinations(range(len(names)), 2))[:3]
 
 
-def panel_times(times, fall=None):
+def same_unit(first: str, second: str) -> bool:
+    """Return whether two axes are measured alike: x and y, or x1 and x2."""
+    stems = [name.rstrip("0123456789") for name in (first, second)]
+    return stems[0] == stems[1] or {first, second} <= {"x", "y", "z"}
+
+
+def panel_times(times, course=None):
     """Return up to four of the times: the first, the last, and two in between.
 
     Parameters
     ----------
     times : array of shape (n,)
-    fall : (array, array), optional
-        Times and objectives. Those in between are then where a fifth and seven tenths of the fall
-        are done, and on a log scale where nothing falls.
+    course : (array, array), optional
+        Times and a quantity that falls, such as the way that the mass still has to go. Those in
+        between are then where a fifth and seven tenths of the fall are done, and on a log scale
+        where nothing falls.
     """
     times = np.asarray(times)
     if len(times) <= 4:
         return times
     wanted = np.geomspace(max(times[1], times[-1] * 1e-3), times[-1], 3)[:-1]
-    if fall is not None:
-        t, values = (np.asarray(column) for column in fall)
-        lowest = np.minimum.accumulate(values)
-        if lowest[-1] < values[0]:
-            levels = values[0] - np.array([0.2, 0.7]) * (values[0] - lowest[-1])
-            wanted = [t[np.argmax(lowest <= level)] for level in levels]
+    if course is not None:
+        t, values = (np.asarray(column) for column in course)
+        done = np.maximum.accumulate(values[0] - values)
+        if done[-1] > 0:
+            # what is reached up to round-off is reached
+            shares = done / done[-1] + 1e-9
+            wanted = [t[np.argmax(shares >= part)] for part in (0.2, 0.7)]
     # two in between even where the snapshots are far apart
     first, second = (1 + int(np.argmin(np.abs(times[1:-1] - t))) for t in wanted)
     if first == second:
@@ -81,12 +77,11 @@ def log_spaced(times):
     return bool(np.std(ratios) / np.mean(ratios) <= np.std(steps) / np.mean(steps))
 
 
-def time_axis(ax, solution, times=None):
+def time_axis(ax, times):
     """Label the time axis, logarithmic where the snapshots are spaced so."""
-    snapshots = solution.times if times is None else times
-    if log_spaced(snapshots):
+    if log_spaced(times):
         ax.set_xscale("log")
-        positive = np.asarray(snapshots)[np.asarray(snapshots) > 0]
+        positive = np.asarray(times)[np.asarray(times) > 0]
         ax.set_xlim(left=0.5 * positive[0])
     ax.set_xlabel("time t")
 

@@ -14,6 +14,8 @@ import os
 import pathlib
 import re
 
+import numpy as np
+
 from wgf import checks
 
 INDEX = "run.h5"
@@ -106,6 +108,13 @@ def line_of(name, found, step, time, rows, **more):
     }
 
 
+def steps_of(entries):
+    """Return the numbers of the steps that the rows of diagnostics of some lines are of."""
+    return np.concatenate(
+        [np.arange(e["step"] - e["rows"], e["step"], dtype="<i8") + 1 for e in entries]
+    )
+
+
 def _entry(line):
     """Return the entry that a line holds, None if it holds none."""
     kinds = {"name": str, "bytes": int, "sha256": str, "step": int, "t": float, "rows": int}
@@ -167,16 +176,26 @@ def refuse_unlisted(path, entries, present):
         )
 
 
+def glance(path, entry):
+    """Return what is wrong with a listed file as far as can be seen without reading it, or None."""
+    file = path / entry["name"]
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError:
+        return "the file is missing"
+    if file.is_dir():
+        return "a folder stands where a file was written"
+    if size != entry["bytes"]:
+        return f"{size} bytes where {entry['bytes']} were written"
+    return None
+
+
 def check(path, entry):
     """Return ``(what is wrong or None, content)`` of a listed file."""
-    try:
-        content = (path / entry["name"]).read_bytes()
-    except FileNotFoundError:
-        return "the file is missing", None
-    except IsADirectoryError:
-        return "a folder stands where a file was written", None
-    if len(content) != entry["bytes"]:
-        return f"{len(content)} bytes where {entry['bytes']} were written", None
+    trouble = glance(path, entry)
+    if trouble:
+        return trouble, None
+    content = (path / entry["name"]).read_bytes()
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         return "the content differs from what was written (sha256)", None
     return None, content

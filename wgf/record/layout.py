@@ -1,4 +1,4 @@
-"""The layout of a snapshot in HDF5, netCDF-4 style: named dimensions, plain types, no surprises.
+"""The schema in HDF5, netCDF-4 style: named dimensions, plain types, no surprises.
 
 Every dataset with axes has a dimension scale for each of them, so that xarray, ncdump and h5dump
 name the axes; a small group of soft links lets VTK and ParaView read a mesh. This is the only
@@ -6,6 +6,7 @@ module that touches h5py.
 """
 
 import contextlib
+import functools
 import io
 import json
 import math
@@ -14,18 +15,11 @@ import uuid
 import numpy as np
 
 from wgf import checks
-from wgf.measures.density import Density
-from wgf.measures.mesh import Mesh
-from wgf.measures.particles import Particles
-from wgf.record import directory
+from wgf.measures.base import Measure
+from wgf.record import directory, schema
+from wgf.record.schema import FORMAT
+from wgf.record.solution import Record
 
-FORMAT = 1
-# names at the root of a file that an axis of a mesh must not shadow
-TAKEN = {
-    *("time", "step", "sample", "input", "particle", "component", "density", "particles"),
-    *("output", "target", "abscissa", "diagnostics", "restart", "VTKHDF"),
-    *("measure_json", "problem_json", "provenance_json"),
-}
 LIBRARY = ("earliest", "v110")
 # HDF5 refuses chunks of 4 GiB; readers fetch a chunk as a whole
 CHUNK_BYTES = 1 << 26
@@ -110,38 +104,78 @@ def _chunks(shape, itemsize=8):
     return tuple(chunks)
 
 
-def _put(group, name, values, scales, dtype="<f8"):
-    """Write an array and attach a dimension scale to each of its axes."""
-    values = np.asarray(values, dtype=dtype)
-    options = {"fletcher32": True, "chunks": _chunks(values.shape)} if values.size else {}
-    return _attach(group.create_dataset(name, data=values, **options), scales)
+def _scale(group, name, values, **options):
+    dataset = group.create_dataset(name, data=values, **options)
+    dataset.make_scale(name.rpartition("/")[2])
+    return dataset
 
 
 def _attach(dataset, scales):
     for axis, scale in enumerate(scales):
         dataset.dims[axis].attach_scale(scale)
-    return dataset
 
 
-def _scale(file, name, values, **attributes):
-    dataset = file.create_dataset(name, data=np.asarray(values))
-    dataset.make_scale(name.rpartition("/")[2])
-    dataset.attrs.update(attributes)
-    return dataset
+def _fill(group, name, values, scales, chunks=None):
+    """Write an array with a checksum and attach a dimension scale to each of its axes."""
+    options = _checked(chunks or values.shape)
+    _attach(group.create_dataset(name, data=values, **options), scales)
 
 
-def axis_dataset(name):
-    """Return the name under which the axis `name` is stored."""
-    return f"axis_{name}" if name in TAKEN or name.startswith("axis_") else name
+def _checked(chunks):
+    return {"fletcher32": True, "chunks": _chunks(chunks)} if math.prod(chunks) else {}
+
+
+def _write(file, content, joined=False):
+    """Write the datasets of `schema.content` with their scales.
+
+    Where the content of snapshots is `joined`, their scales of times and steps have a checksum.
+    """
+    cells = schema.cells_of(content["measure_json"])
+    for name, values in content.items():
+        values, attributes = values if isinstance(values, schema.Marked) else (values, {})
+        if values is None:
+            file.create_group(name, track_order=True)
+            continue
+        made = values(file, name) if callable(values) else None
+        dimensions = np.ndim(values) if made is None else made.ndim
+        item = schema.item_of(name, dimensions, cells)
+        if made is None and dimensions and item.dtype:
+            values = np.asarray(values, item.dtype)
+        if item.is_scale(name):
+            checked = joined and name in ("time", "step")
+            made = _scale(file, name, values, **_checked(values.shape) if checked else {})
+        elif made is not None:
+            _attach(made, _scales(file, item.axes, made.shape))
+        elif dimensions:
+            chunks = (1, *values.shape[1:]) if item.axes[0] == "time" and dimensions > 1 else None
+            _fill(file, name, values, _scales(file, item.axes, values.shape), chunks)
+        else:
+            made = file.create_dataset(name, data=values)
+        if attributes:
+            made.attrs.update(attributes)
+
+
+def _scales(file, names, shape):
+    """Return the scales of those names; one that is not there yet counts from 0."""
+    for name, length in zip(names, shape):
+        if name not in file:
+            _scale(file, name, np.arange(length, dtype=schema.INTEGER))
+    return [file[name] for name in names]
+
+
+def _blank(shape, chunks, file, name):
+    """Make a dataset that is filled piece by piece."""
+    return file.create_dataset(
+        name, shape, "<f8", fletcher32=True, chunks=_chunks(chunks), fillvalue=np.nan
+    )
 
 
 def snapshot_image(step, time, measure, *more):
     """Return the bytes of the HDF5 file that holds one snapshot; see `store.Writer.write`."""
-    restart = more[2]
-    held = measure.values if isinstance(measure, Density) else measure.points
-    size = held.nbytes + sum(np.asarray(value).nbytes for value in restart.values())
-    with memory_file(size) as file:
-        _put_snapshot(file, step, time, measure, *more)
+    large = schema.of_arrays(measure)
+    held = [*large.values(), *map(np.asarray, more[2].values())]
+    with memory_file(sum(values.nbytes for values in held)) as file:
+        _put_snapshot(file, large, step, time, measure, *more)
         return image(file)
 
 
@@ -149,112 +183,49 @@ def write_snapshot(parts, stream):
     """Write the same into a file, the density piece by piece: no more than one is in memory."""
     import h5py
 
-    _reserve(8 * parts[2].block)
+    measure = parts[2]
+    _reserve(8 * measure.block)
+    shape, plane = measure.mesh.shape, measure.mesh.cells // measure.mesh.shape[0]
+    chunks = (1, min(measure.block // plane, shape[0]), *shape[1:])
+
+    def arriving(file, name):
+        dataset = _blank((1, *shape), chunks, file, name)
+        for start, stop, values in measure.pieces():
+            dataset[0, start // plane : stop // plane] = values.reshape(-1, *shape[1:])
+        return dataset
+
     calm = directory.Calm(stream)
     try:
         with h5py.File(calm, "w", libver=LIBRARY, track_order=True) as file:
-            _put_snapshot(_sign(file), *parts)
+            _put_snapshot(_sign(file), {"density": arriving}, *parts)
     finally:
         if calm.error is not None:
             raise calm.error
 
 
-def _put_snapshot(file, step, time, measure, output, rows, restart, target, abscissa, common):
-    times = _scale(file, "time", np.array([time], "<f8"), long_name="flow time")
-    _put_measure(file, measure, times)
-    count = len(next(iter(rows.values()), ()))
-    steps = _scale(file, "step", np.arange(step - count + 1, step + 1, dtype="<i8"))
-    diagnostics = file.create_group("diagnostics", track_order=True)
-    for name, column in rows.items():
-        _put(diagnostics, name, column, (steps,))
-    _put_data(file, output, target, abscissa, times)
-    _put_restart(file.create_group("restart", track_order=True), restart)
-    for name, text in common.items():
-        file.create_dataset(name, data=text)
-
-
-def _put_measure(file, measure, times):
-    domain = measure.domain
-    description = {
-        "kind": "Density" if isinstance(measure, Density) else "Particles",
-        "domain": None if domain is None else domain.describe(),
-    }
-    file.create_dataset("measure_json", data=json.dumps(description))
-    if isinstance(measure, Density):
-        scales = [times]
-        for name, axis in zip(domain.names, domain.axes):
-            scales.append(_scale(file, axis_dataset(name), axis.centers, spacing=axis.spacing))
-        _put_density(file, measure, scales)
-        _link_vtk(file, measure.mesh)
-        return
-    m, d = measure.points.shape
-    names = ",".join(measure.names or [f"x{i + 1}" for i in range(d)])
-    particles = _scale(file, "particle", np.arange(m, dtype="<i8"))
-    components = _scale(file, "component", np.arange(d, dtype="<i8"), names=names)
-    group = file.create_group("particles")
-    _put(group, "points", measure.points[None], (times, particles, components))
-    _put(group, "weights", measure.weights[None], (times, particles))
-    if measure.velocities is not None:
-        _put(group, "velocities", measure.velocities[None], (times, particles, components))
-
-
-def _put_density(file, measure, scales):
-    if not hasattr(measure, "stream"):
-        _put(file, "density", measure.values[None], scales)
-        return
-    shape = measure.mesh.shape
-    plane = measure.mesh.cells // shape[0]
-    chunks = (1, min(measure.block // plane, shape[0]), *shape[1:])
-    dataset = file.create_dataset(
-        "density", (1, *shape), "<f8", fletcher32=True, chunks=_chunks(chunks)
+def _put_snapshot(file, large, step, time, measure, output, rows, restart, *data):
+    *data, texts = data
+    measures = schema.of_measure(
+        schema.describe(measure), large, ",".join(measure.axis_names()), measure.size
     )
-    for start, stop, values in measure.pieces():
-        dataset[0, start // plane : stop // plane] = values.reshape(-1, *shape[1:])
-    _attach(dataset, scales)
+    steps = directory.steps_of([{"step": step, "rows": len(next(iter(rows.values()), ()))}])
+    outputs = None if output is None else np.asarray(output)[None]
+    times = np.array([time])
+    _write(file, schema.content(measures, times, steps, rows, outputs, *data, texts, restart))
+    _link_vtk(file)
 
 
-def _put_data(file, output, target, abscissa, times):
-    lengths = [len(values) for values in (output, target, abscissa) if values is not None]
-    if not lengths:
-        return
-    samples = _scale(file, "sample", np.arange(lengths[0], dtype="<i8"))
-    if output is not None:
-        _put(file, "output", np.asarray(output)[None], (times, samples))
-    for name, values in (("target", target), ("abscissa", abscissa)):
-        if values is not None and len(values) == lengths[0]:
-            scales = [samples]
-            if np.ndim(values) == 2:
-                scales.append(_scale(file, "input", np.arange(values.shape[1], dtype="<i8")))
-            _put(file, name, values, scales)
-
-
-def _put_restart(group, restart):
-    for key, value in restart.items():
-        # a scalar called like a dimension would be taken for its scale
-        name = f"state_{key}"
-        if isinstance(value, np.ndarray) and value.ndim:
-            scales = [
-                _scale(group, f"{name}_index{i}", np.arange(n, dtype="<i8"))
-                for i, n in enumerate(value.shape)
-            ]
-            _put(group, name, value, scales, dtype=value.dtype.newbyteorder("<"))
-        elif type(value) is int:
-            # as text: the state of a random generator has more than 64 bits
-            group.create_dataset(name, data=str(value)).attrs["kind"] = "int"
-        else:
-            group.create_dataset(name, data=value).attrs["kind"] = type(value).__name__
-
-
-def _link_vtk(file, mesh):
+def _link_vtk(file, plain=False):
     """Add the group by which VTK's HDF reader finds the density: attributes and a link.
 
     The reader wants exactly (z, y, x) of a file with one time and (time, z, y, x) of one with
-    several; where the density has another shape, a virtual dataset over it in the same file
-    takes the place of the soft link.
+    several; where the density has another shape, a virtual dataset over it in the same file takes
+    the place of the soft link, a copy if nothing virtual may be in the file.
     """
     import h5py
 
-    if mesh.dimension > 3:
+    kind, mesh = schema.described(file["measure_json"].asstr()[()])
+    if kind != "density" or mesh.dimension > 3:
         return
     # VTK counts the fastest axis first and wants three of them
     extent, spacing, origin = [], [], []
@@ -276,7 +247,7 @@ def _link_vtk(file, mesh):
     steps["Values"] = h5py.SoftLink("/time")
     offsets = np.arange(count, dtype="<i8")
     scale = _scale(steps, "offset", offsets)
-    _put(steps.create_group("CellDataOffsets"), "density", offsets, (scale,), dtype="<i8")
+    _fill(steps.create_group("CellDataOffsets"), "density", offsets, (scale,))
     cells, density = group.create_group("CellData"), file["density"]
     missing = 3 - mesh.dimension
     shape = (*([count] if count > 1 else []), *[1] * missing, *mesh.shape)
@@ -286,44 +257,52 @@ def _link_vtk(file, mesh):
     scales = [density.dims[i][0] for i in range(density.ndim)]
     if missing:
         scales[1:1] = [_scale(group, f"unit{i}", np.zeros(1, "<i8")) for i in range(missing)]
+    scales = scales[count == 1 :]
+    if plain:
+        _fill(cells, "density", density[()].reshape(shape), scales)
+        return
     view = h5py.VirtualLayout(shape, density.dtype)
     view[...] = h5py.VirtualSource(".", "/density", density.shape)
-    made = cells.create_virtual_dataset("density", view, fillvalue=np.nan)
-    for axis, scale in enumerate(scales[count == 1 :]):
-        made.dims[axis].attach_scale(scale)
+    _attach(cells.create_virtual_dataset("density", view, fillvalue=np.nan), scales)
 
 
-def read_common(content, where="stored run"):
-    """Return time, step, rows, output, data, problem and provenance of a snapshot."""
+def read_record(content, where="stored run"):
+    """Return the record in a snapshot or in an index, None for an index of views alone.
+
+    Its `steps` are the numbers of the steps that the rows of diagnostics are of.
+    """
     with _open(content, where) as file:
+        if file["time"].is_virtual:
+            return None
 
         def read(name):
             return file[name][()] if name in file else None
 
-        output = read("output")
-        return {
-            "time": float(file["time"][0]),
-            "steps": file["step"][()],
-            "rows": {name: data[()] for name, data in file["diagnostics"].items()},
-            "output": None if output is None else output[0],
-            "target": read("target"),
-            "abscissa": read("abscissa"),
-            "problem": json.loads(file["problem_json"].asstr()[()]),
-            "provenance": json.loads(file["provenance_json"].asstr()[()]),
-        }
+        # a snapshot, which holds a restart, has the group even without rows
+        rows = file["diagnostics"].items() if {"diagnostics", "restart"} & set(file) else ()
+        problem, provenance = (
+            json.loads(file[f"{name}_json"].asstr()[()]) for name in ("problem", "provenance")
+        )
+        return Record(
+            problem,
+            *(read("target"), read("abscissa")),
+            times=read("time"),
+            outputs=read("output"),
+            diagnostics={name: data[()] for name, data in rows},
+            steps=read("step"),
+            provenance=provenance,
+        )
 
 
 def read_measure(content, where="stored run"):
-    """Return the density or the particles of a snapshot."""
+    """Return the measure of a snapshot."""
     with _open(content, where) as file:
-        description = json.loads(file["measure_json"].asstr()[()])
-        domain = description["domain"]
-        domain = None if domain is None else Mesh.from_description(domain)
-        if description["kind"] == "Density":
-            return Density(domain, file["density"][0])
+        kind, domain = schema.described(file["measure_json"].asstr()[()])
+        if kind == "density":
+            return Measure.kinds[kind](domain, file["density"][0])
         group = file["particles"]
         velocities = group["velocities"][0] if "velocities" in group else None
-        return Particles(group["points"][0], group["weights"][0], velocities, domain)
+        return Measure.kinds[kind](group["points"][0], group["weights"][0], velocities, domain)
 
 
 def read_restart(content, where="stored run"):
@@ -331,168 +310,85 @@ def read_restart(content, where="stored run"):
     with _open(content, where) as file:
         found = {}
         for name, dataset in file["restart"].items():
-            if dataset.is_scale:
-                continue
-            value = dataset.asstr()[()] if dataset.dtype.kind == "O" else dataset[()]
-            kind = dataset.attrs.get("kind")
-            if kind == "int":
-                value = int(value)
-            elif kind in ("float", "bool"):
-                value = value.item()
-            elif kind == "ndarray":
-                value = np.asarray(value)
-            found[name.removeprefix("state_")] = value
+            if not dataset.is_scale:
+                value = dataset.asstr()[()] if dataset.dtype.kind == "O" else dataset[()]
+                value = schema.state(value, dataset.attrs.get("kind"))
+                found[name.removeprefix("state_")] = value
         return found
 
 
-def index_image(path, entries, status):
-    """Return the bytes of an index: virtual datasets over the listed snapshots."""
+def index_image(record, path, entries):
+    """Return the bytes of an index of all snapshots, whose large datasets are views of theirs."""
     import h5py
 
-    def source(name):
-        return h5py.File(path / name, "r")
+    def source(number):
+        return h5py.File(path / entries[number]["name"], "r")
 
-    names = [entry["name"] for entry in entries]
-    with source(names[-1]) as last, memory_file() as file:
-        counts = _counts(last, names, source, [entry["rows"] for entry in entries])
+    def view(shape, parts, file, name):
+        layout = h5py.VirtualLayout(shape, "<f8")
+        for number, where, part in parts:
+            layout[where] = h5py.VirtualSource(entries[number]["name"], name, part)
+        return file.create_virtual_dataset(name, layout, fillvalue=np.nan)
 
-        def join(item, name, axis):
-            shape = _joined_shape(item, axis, counts)
-            layout = h5py.VirtualLayout(shape, item.dtype)
-            for entry, where, part in _parts(item, axis, counts):
-                if 0 not in part:
-                    layout[where] = h5py.VirtualSource(names[entry], name, part)
-            return file.create_virtual_dataset(name, layout, fillvalue=_fill(item.dtype))
-
-        _copy(last, file, join, counts)
-        file.attrs["status"] = status
-        return image(file)
+    return _joined_image(record, entries, source, view)
 
 
-def packed_image(contents, rows, status):
+def packed_image(record, contents, entries, restart):
     """Return the bytes of one plain file with every snapshot and the last restart point.
 
     `contents` is a sequence of the bytes of the snapshots. Nothing in the file is virtual: VTK's
     view of a mesh of one or two axes is a copy.
     """
-    names = range(len(contents))
 
-    def source(name):
-        return _open(contents[name])
+    def source(number):
+        return _open(contents[number])
 
-    with source(names[-1]) as last, memory_file() as file:
-        counts = _counts(last, names, source, rows)
-        joined = []
+    def copy(shape, parts, file, name):
+        dataset = _blank(shape, (1, *shape[1:]), file, name)
+        for number, where, _part in parts:
+            with source(number) as snapshot:
+                dataset[where] = snapshot[name][()]
+        return dataset
 
-        def join(item, name, axis):
-            shape = _joined_shape(item, axis, counts)
-            options = {}
-            if 0 not in shape:
-                options = {"fletcher32": True, "chunks": _chunks((1, *shape[1:]))}
-                if item.ndim == 1:
-                    options["chunks"] = _chunks(shape)
-            made = file.create_dataset(
-                name, shape, item.dtype, fillvalue=_fill(item.dtype), **options
-            )
-            joined.append((made, name, list(_parts(item, axis, counts))))
-            return made
+    return _joined_image(record, entries, source, copy, restart or None, plain=True)
 
-        _copy(last, file, join, counts, restart=True)
-        for number in names:
-            with source(number) as part:
-                for made, name, parts in joined:
-                    if name in part:
-                        made[parts[number][1]] = part[name][()]
-        if "VTKHDF" in file and file["VTKHDF/CellData/density"].is_virtual:
-            _materialise(file["VTKHDF/CellData"], file["density"])
-        file.attrs["status"] = status
+
+def _joined_image(record, entries, source, make, restart=None, plain=False):
+    """Return the bytes of a file of all times.
+
+    ``source(number)`` opens a snapshot, ``make(shape, parts, file, name)`` makes a large dataset
+    of parts given as ``(number, where it goes, its shape)``.
+    """
+    numbers, counts, names = range(len(entries)), [], ""
+    with source(numbers[-1]) as last:
+        text = last["measure_json"].asstr()[()]
+        shapes = {name: last[name].shape[1:] for name in schema.LARGE if name in last}
+        if "component" in last:
+            names = last["component"].attrs["names"]
+    for number in numbers if names else ():
+        with source(number) as snapshot:
+            counts.append(snapshot["particle"].shape[0])
+    large = {}
+    for name, (count, *rest) in shapes.items():
+        lengths = counts or [count] * len(entries)
+        parts = [
+            (number, (slice(number, number + 1), slice(0, length)), (1, length, *rest))
+            for number, length in enumerate(lengths)
+        ]
+        large[name] = functools.partial(make, (len(entries), max(lengths), *rest), parts)
+    measures = schema.of_measure(text, large, names, max(counts, default=0))
+    texts = {
+        "problem_json": json.dumps(record.problem),
+        "provenance_json": json.dumps(record.provenance),
+    }
+    data = record.diagnostics, record.outputs, record.target, record.abscissa, texts, restart
+    with memory_file() as file:
+        _write(
+            file, schema.content(measures, record.times, directory.steps_of(entries), *data), True
+        )
+        _link_vtk(file, plain)
+        file.attrs["status"] = record.status
         return image(file)
-
-
-def _materialise(cells, density):
-    """Replace VTK's virtual view of the density by a copy."""
-    shape = cells["density"].shape
-    scales = [cells["density"].dims[i][0] for i in range(len(shape))]
-    del cells["density"]
-    _put(cells, "density", density[()].reshape(shape), scales)
-
-
-def _counts(last, names, source, rows):
-    """Return the lengths of what differs between snapshots: one time each, rows, particles."""
-    particles = None
-    if "particle" in last:
-        particles = []
-        for name in names:
-            with source(name) as file:
-                particles.append(file["particle"].shape[0])
-    return {"time": [1] * len(rows), "step": rows, "particle": particles}
-
-
-def _joined_shape(item, axis, counts):
-    shape = [sum(counts[axis]), *item.shape[1:]]
-    if item.name.startswith("/particles/"):
-        shape[1] = max(counts["particle"])
-    return tuple(shape)
-
-
-def _parts(item, axis, counts):
-    """Yield ``(number, where it goes, shape)`` of the part of every snapshot."""
-    begin = 0
-    for number, count in enumerate(counts[axis]):
-        where, shape = [slice(begin, begin + count)], [count, *item.shape[1:]]
-        if item.name.startswith("/particles/"):
-            shape[1] = counts["particle"][number]
-            where.append(slice(0, shape[1]))
-        yield number, tuple(where), tuple(shape)
-        begin += count
-
-
-def _fill(dtype):
-    return np.nan if dtype.kind == "f" else -1
-
-
-def _copy(last, file, join, counts, restart=False):
-    """Copy the layout of a snapshot into `file`, joining what has a time or a step axis."""
-    import h5py
-
-    scales, pending = {}, []
-
-    def axes_of(name, dataset):
-        if dataset.is_scale:
-            return [name]
-        dims = [dataset.dims[i] for i in range(dataset.ndim)]
-        return [dim[0].name.lstrip("/") for dim in dims if len(dim)]
-
-    def visit(name, item):
-        top = name.split("/")[0]
-        if top == "VTKHDF" or (top == "restart" and not restart):
-            return
-        if not isinstance(item, h5py.Dataset):
-            return
-        axes = axes_of(name, item)
-        if axes and axes[0] in ("time", "step"):
-            made = join(item, name, axes[0])
-        elif name == "particle":
-            made = file.create_dataset(name, data=np.arange(max(counts["particle"]), dtype="<i8"))
-        else:
-            checked = {"fletcher32": True, "chunks": item.chunks} if item.fletcher32 else {}
-            made = file.create_dataset(name, data=item[()], dtype=item.dtype, **checked)
-        for key, value in item.attrs.items():
-            if key not in ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"):
-                made.attrs[key] = value
-        if item.is_scale:
-            made.make_scale(name.rpartition("/")[2])
-            scales[name] = made
-        else:
-            pending.append((made, axes))
-
-    last.visititems(visit)
-    for dataset, axes in pending:
-        for i, axis in enumerate(axes):
-            dataset.dims[i].attach_scale(scales[axis])
-    description = json.loads(last["measure_json"].asstr()[()])
-    if description["kind"] == "Density":
-        _link_vtk(file, Mesh.from_description(description["domain"]))
 
 
 def tables_image(tables, attributes):

@@ -1,24 +1,58 @@
-"""Progress of a run: a bar on a terminal, a line for every twentieth of the time elsewhere."""
+"""Progress of a run: a bar on a terminal, lines elsewhere; and where its time went."""
 
+import contextlib
+import math
 import sys
 import time
+from collections.abc import Iterator
 
 
-def reporter(until, title="", stream=None):
-    """Return a callable to be given each row of diagnostics, with a method ``close()``.
+def reporter(until: float | str, title: str = "", stream=None) -> "_Reporter":
+    """Return a callable that takes each row of diagnostics, with a method ``close()``.
 
     Parameters
     ----------
-    until : float
+    until : float or "stationary"
         End time of the run.
     title : str
         What runs, written first.
     stream : file, optional
-        Where to write, by default standard error. A terminal gets a bar, anything else lines.
+        Where to write, by default standard error. A terminal gets a bar. A file gets a line per
+        twentieth of the time, or per doubling of the steps where the end is not known.
     """
     stream = sys.stderr if stream is None else stream
     kind = _Bar if getattr(stream, "isatty", lambda: False)() else _Lines
-    return kind(float(until), title, stream)
+    return kind(math.inf if isinstance(until, str) else float(until), title, stream)
+
+
+def counter(title: str, stream=None) -> "_Counter":
+    """Return a callable that takes how many of how many are done, with a method ``close()``."""
+    return _Counter(title, sys.stderr if stream is None else stream)
+
+
+class _Counter:
+    """A bar on a terminal, a line per twentieth elsewhere; the number of all may grow."""
+
+    def __init__(self, title, stream):
+        self.title, self.stream, self.next, self.bar = title, stream, 0, None
+        if getattr(stream, "isatty", lambda: False)():
+            from tqdm import tqdm
+
+            self.bar = tqdm(desc=title, file=stream, dynamic_ncols=True, unit="run")
+
+    def __call__(self, done, total, note=""):
+        if self.bar is not None:
+            self.bar.total = total
+            self.bar.set_postfix_str(note, refresh=False)
+            self.bar.update(done - self.bar.n)
+        elif done >= self.next or done == total:
+            self.next = done + max(1, total // 20)
+            note = f", {note}" if note else ""
+            print(f"{self.title}: {done} of {total} runs{note}", file=self.stream, flush=True)
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
 
 
 class _Reporter:
@@ -41,14 +75,10 @@ class _Reporter:
     def close(self):
         """End the output; safe to call twice."""
 
-    @property
-    def rate(self):
-        """Steps per second so far."""
-        return self.steps / max(time.perf_counter() - self.began, 1e-9)
-
     def describe(self, row):
         """Return objective, step and speed in words."""
-        return f"F={row['objective']:.6g}, dt={row['dt']:.2g}, {self.rate:.3g} steps/s"
+        rate = self.steps / max(time.perf_counter() - self.began, 1e-9)
+        return f"F={row['objective']:.6g}, dt={row['dt']:.2g}, {rate:.3g} steps/s"
 
 
 class _Bar(_Reporter):
@@ -56,12 +86,14 @@ class _Bar(_Reporter):
         from tqdm import tqdm
 
         super().__init__(until, title, stream)
-        form = (
-            "{desc}{percentage:3.0f}%|{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}{postfix}]"
-        )
+        form = "t={n:.4g}, until it stops [{elapsed}{postfix}]"
+        if until < math.inf:
+            form = (
+                "{percentage:3.0f}%|{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}{postfix}]"
+            )
         self.bar = tqdm(
-            total=until,
-            bar_format=form,
+            total=until if until < math.inf else None,
+            bar_format="{desc}" + form,
             desc=title and title + " ",
             file=stream,
             dynamic_ncols=True,
@@ -77,71 +109,66 @@ class _Bar(_Reporter):
 
 
 class _Lines(_Reporter):
-    next_share = 0.0
+    next_fraction = 0.0
 
     def show(self, row):
-        share = row["t"] / self.until
-        if share < self.next_share and row["t"] < self.until:
+        fraction, ahead = row["t"] / self.until, "until it stops"
+        if self.until < math.inf:
+            due = fraction >= self.next_fraction or row["t"] >= self.until
+            spent = time.perf_counter() - self.began
+            left = spent * (1 - fraction) / fraction if fraction > 0 else 0.0
+            ahead = f"of {self.until:.4g}"
+            eta = f", {left:.0f} s left" if 0 < fraction < 1 else ""
+        else:
+            # 0, 1, 2, 4, 8, …
+            due, eta = self.steps & (self.steps - 1) == 0, ""
+        if not due:
             return
-        self.next_share = 0.05 * (int(share / 0.05 * (1 + 1e-12)) + 1)
-        spent = time.perf_counter() - self.began
-        left = spent * (1 - share) / share if share > 0 else 0.0
-        eta = f", {left:.0f} s left" if 0 < share < 1 else ""
+        self.next_fraction = 0.05 * (int(fraction / 0.05 * (1 + 1e-12)) + 1)
         head = f"{self.title}: " if self.title else ""
-        line = f"{head}t={row['t']:.4g} of {self.until:.4g}, {self.describe(row)}{eta}"
+        line = f"{head}t={row['t']:.4g} {ahead}, {self.describe(row)}{eta}"
         print(line, file=self.stream, flush=True)
 
 
 class Profile:
-    """A method that notes where the time of a run goes; it solves like the method it holds.
+    """Where the time of a run goes: the driver says what it is doing, ``with profile("step"):``.
 
     Attributes
     ----------
-    prepared, first, steps : float
-        Seconds spent preparing, in the first step (which compiles), and in all others.
+    spent : dict of float
+        Seconds by activity: ``"prepare"``, ``"first"`` for the first step, which compiles,
+        ``"step"`` for all later ones, and what else was named, such as ``"store"``.
     count : int
         Number of steps.
     """
 
-    def __init__(self, method):
-        self.method = method
-        self.began = time.perf_counter()
-        self.prepared = self.first = self.steps = 0.0
+    def __init__(self):
+        self._began = time.perf_counter()
+        self.spent = {"prepare": 0.0, "first": 0.0, "step": 0.0}
         self.count = 0
 
-    def __repr__(self):
-        return repr(self.method)
-
-    def prepare(self, flow, start):
-        """Return the stepper of the method, with its steps timed."""
-        begin = time.perf_counter()
-        stepper = self.method.prepare(flow, start)
-        self.prepared += time.perf_counter() - begin
-        advance = stepper.advance
-
-        def timed(limit):
-            begin = time.perf_counter()
-            row = advance(limit)
-            taken = time.perf_counter() - begin
-            if self.count:
-                self.steps += taken
-            else:
-                self.first = taken
-            self.count += 1
-            return row
-
-        stepper.advance = timed
-        return stepper
+    @contextlib.contextmanager
+    def __call__(self, activity: str) -> Iterator[None]:
+        """Count the time of what is done within as that of the activity."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            name = activity
+            if activity == "step":
+                self.count += 1
+                name = "first" if self.count == 1 else "step"
+            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - began
 
     def __str__(self):
-        total = time.perf_counter() - self.began
-        rest = max(total - self.prepared - self.first - self.steps, 0.0)
-        lines = []
-        for name, seconds in (
-            ("prepare", self.prepared),
-            ("first step", self.first),
-            (f"{max(self.count - 1, 0)} steps", self.steps),
-            ("store, rest", rest),
-        ):
-            lines.append(f"  {name:<12} {seconds:8.3f} s {seconds / max(total, 1e-9):6.1%}")
-        return "\n".join(lines)
+        total = time.perf_counter() - self._began
+        named = {
+            "prepare": self.spent["prepare"],
+            "first step": self.spent["first"],
+            f"{max(self.count - 1, 0)} steps": self.spent["step"],
+        }
+        named["store, rest"] = max(total - sum(named.values()), 0.0)
+        return "\n".join(
+            f"  {name:<12} {seconds:8.3f} s {seconds / max(total, 1e-9):6.1%}"
+            for name, seconds in named.items()
+        )

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 
-from wgf import __version__, parallel
+from wgf import __version__
 
 
 def provenance():
@@ -18,7 +18,8 @@ def provenance():
     found |= {
         "platform": platform.platform(),
         "threads": int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1),
-        "ranks": parallel.world().size,
+        # of one process; the recorder of several says how many
+        "ranks": 1,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     try:

@@ -3,11 +3,13 @@
     RUN/snapshots/000000.h5 …   self-contained, each a point to resume from
     RUN/manifest.jsonl          a line a finished file: name, bytes, sha256, step, t, rows; the
                                 last line is that of run.h5, with the status of the run
-    RUN/run.h5                  derived: virtual datasets over the snapshots, rebuilt at will
+    RUN/run.h5                  derived: times, rows and outputs, and views of the measures in the
+                                snapshots; rebuilt at will
 
 A snapshot is built in memory, written to a temporary, synchronised and renamed, and only then
 listed in the manifest: what the manifest lists survives a crash. Reading needs the manifest and the
-snapshots only, and HDF5 sees a file only after its checksum was found right.
+snapshots only, and HDF5 sees a file only after its checksum was found right. An index that is what
+the closing line says saves reading the snapshots for what it holds itself.
 """
 
 import functools
@@ -16,13 +18,12 @@ import os
 import pathlib
 import time
 
-import numpy as np
-
 from wgf import checks
-from wgf.measures.particles import Particles
 from wgf.record import directory, layout, polydata
 from wgf.record.provenance import provenance
-from wgf.record.solution import Solution
+from wgf.record.run import Run, folder, joined, read_part, read_record
+from wgf.record.run import open_run as open_run
+from wgf.record.solution import Record
 
 # of the time of a run, for rebuilding the index while it goes on
 INDEX_SHARE = 0.01
@@ -66,11 +67,10 @@ class Writer:
         notes=None,
     ):
         self._lock = None
-        self.path = _folder(path)
-        self.common = {
-            "problem_json": json.dumps(problem or {}),
-            "provenance_json": json.dumps(provenance() | (notes or {})),
-        }
+        self.path = folder(path)
+        self._told = {"problem": problem or {}, "provenance": provenance()}
+        self._told |= {"target": target, "abscissa": abscissa}
+        self.note(notes)
         if resume:
             directory.require_run(self.path)
         else:
@@ -88,9 +88,17 @@ class Writer:
         except BaseException:
             self.release()
             raise
-        self.target, self.abscissa = target, abscissa
         self._started = _now()
         self._indexing = 0.0
+
+    @functools.cached_property
+    def record(self) -> Record:
+        """What the listed snapshots hold beside the measures."""
+        return read_record(self.path, self.entries, self._closing)
+
+    def note(self, notes: dict | None = None):
+        """Tell more of the run beside its provenance, as JSON holds it."""
+        self._told["provenance"] |= notes or {}
 
     def release(self):
         """Give the lock back and leave everything as it is."""
@@ -130,7 +138,10 @@ class Writer:
             Arrays, numbers and strings that a continuation needs.
         """
         name = directory.snapshot_name(len(self.entries))
-        parts = step, time, measure, output, rows, restart, self.target, self.abscissa, self.common
+        told, record = self._told, self.record
+        texts = {f"{key}_json": json.dumps(told[key]) for key in ("problem", "provenance")}
+        data = told["target"], told["abscissa"], texts
+        parts = step, time, measure, output, rows, restart, *data
         if hasattr(measure, "stream"):
             # a density that arrives from other ranks never is in memory as a whole
             content = functools.partial(layout.write_snapshot, parts)
@@ -145,13 +156,15 @@ class Writer:
         entry = directory.line_of(name, found, step, time, count)
         directory.append_line(self.path, entry)
         self.entries.append(entry)
+        record.extend(Record.of_one(time, output, rows))
+        vars(record).update(told)
         if self._indexing < INDEX_SHARE * (_now() - self._started):
             self.index("running")
 
     def index(self, status):
         """Rebuild ``run.h5`` and return its line for the manifest."""
         begin = _now()
-        line = build_index(self.path, self.entries, status)
+        line = build_index(self.record, self.path, self.entries, status)
         self._indexing += _now() - begin
         return line
 
@@ -162,7 +175,7 @@ class Writer:
         try:
             if self.entries:
                 directory.write_manifest(self.path, [*self.entries, self.index(status)])
-        except (OSError, MemoryError):
+        except (OSError, MemoryError, checks.InputError):
             # what failed first is what the user must see
             if status != "failed":
                 raise
@@ -174,111 +187,6 @@ class Writer:
 
     def __exit__(self, kind, error, trace):
         self.close("failed" if kind else "done")
-
-
-class Run:
-    """A stored run; reads like `Solution`. Build one with `open_run`.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-    times, outputs, diagnostics, problem, target, abscissa, status
-        As in `Solution`.
-    snapshots : sequence
-        Read from disk one at a time.
-    provenance : dict
-        Command line, versions, host, start time; how the feature matrices of a mesh are kept.
-    """
-
-    def __init__(self, path):
-        self.path = _folder(path)
-        self.functional = None
-        directory.require_run(self.path)
-        # the folder is listed first: a run that is being written only adds to the manifest after
-        present = directory.snapshot_files(self.path)
-        self.entries, closing = directory.read_manifest(self.path)
-        self.status = closing["status"] if closing else "running"
-        directory.refuse_unlisted(self.path, self.entries, present)
-        if not self.entries:
-            raise checks.InputError(f"{self.path}: the run has no snapshot yet, wait or run again")
-        self.snapshots = _Snapshots(self)
-        read = [_common(self.path, entry, self.checked(entry)) for entry in self.entries]
-        self.times = np.array([part["time"] for part in read])
-        self.problem, self.provenance = read[-1]["problem"], read[-1]["provenance"]
-        self.target, self.abscissa = read[-1]["target"], read[-1]["abscissa"]
-        outputs = [part["output"] for part in read]
-        self.outputs = None if outputs[0] is None else np.array(outputs)
-        names = dict.fromkeys(name for part in read for name in part["rows"])
-        self.diagnostics = {
-            name: np.concatenate(
-                [
-                    part["rows"].get(name, np.full(entry["rows"], np.nan))
-                    for part, entry in zip(read, self.entries)
-                ]
-            )
-            for name in names
-        }
-
-    def checked(self, entry):
-        """Return the bytes of a listed file after checking them against the manifest.
-
-        Raises
-        ------
-        InputError
-            For a file that is missing or differs from what was written.
-        """
-        trouble, content = directory.check(self.path, entry)
-        if trouble:
-            raise checks.InputError(f"{self.path / entry['name']}: {trouble}, {directory.REMEDY}")
-        return content
-
-    def restart(self):
-        """Return what the last snapshot holds for a continuation."""
-        entry = self.entries[-1]
-        return layout.read_restart(self.checked(entry), self.path / entry["name"])
-
-    final = Solution.final
-    at = Solution.at
-    __repr__ = Solution.__repr__
-
-
-class _Snapshots:
-    """The snapshots of a run, each read when it is asked for."""
-
-    def __init__(self, run):
-        self._run = run
-
-    def __len__(self):
-        return len(self._run.entries)
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        entry = self._run.entries[index]
-        return layout.read_measure(self._run.checked(entry), self._run.path / entry["name"])
-
-
-def _common(path, entry, content):
-    """Read all but the measure of a snapshot; refuse one that its manifest line does not tell."""
-    part = layout.read_common(content, path / entry["name"])
-    last = part["steps"][-1] if entry["rows"] else entry["step"]
-    if (part["time"], len(part["steps"]), last) != (entry["t"], entry["rows"], entry["step"]):
-        raise checks.InputError(
-            f"{path / directory.MANIFEST}: the line of {entry['name']} differs from the file, "
-            f"{directory.REMEDY}"
-        )
-    return part
-
-
-def open_run(path):
-    """Open a stored run, also one that is still being written.
-
-    Raises
-    ------
-    InputError
-        If `path` is no run, and for files that differ from what was written.
-    """
-    return Run(path)
 
 
 def verify(run):
@@ -296,7 +204,7 @@ def verify(run):
         Files that are not what was written; what is wrong with each and what to do. The manifest
         of a run that was not closed, and to which no process writes, is one of them.
     """
-    path = _folder(run)
+    path = folder(run)
     directory.require_run(path)
     present = directory.snapshot_files(path)
     try:
@@ -304,27 +212,27 @@ def verify(run):
         directory.refuse_unlisted(path, entries, present)
     except checks.InputError as error:
         return [(directory.MANIFEST, str(error).partition(": ")[2])]
-    bad = _damaged(path, entries)
-    return bad or _renew_index(path, entries, closing)
+    bad, parts = _damaged(path, entries)
+    return bad or _renew_index(path, entries, closing, parts)
 
 
 def _damaged(path, entries):
-    """Return what is wrong with the snapshots, by name."""
-    bad = []
+    """Return what is wrong with the snapshots, by name, and what is in those that are right."""
+    bad, parts = [], []
     for entry in entries:
         trouble, content = directory.check(path, entry)
         if trouble:
             bad.append((entry["name"], f"{trouble}, {directory.REMEDY}"))
             continue
         try:
-            _common(path, entry, content)
+            parts.append(read_part(path, entry, content))
         except checks.InputError as error:
             name, _, text = str(error).partition(": ")
             bad.append((os.path.relpath(name, path), text))
-    return bad
+    return bad, parts
 
 
-def _renew_index(path, entries, closing):
+def _renew_index(path, entries, closing, parts):
     """Rebuild the index where it may be written; return what is wrong with it or the manifest."""
     trouble = None
     if closing and (path / directory.INDEX).exists():
@@ -343,7 +251,8 @@ def _renew_index(path, entries, closing):
             if directory.read_manifest(path) != (entries, closing):
                 return []
             if entries:
-                line = build_index(path, entries, closing["status"] if closing else "running")
+                status = closing["status"] if closing else "running"
+                line = build_index(joined(parts), path, entries, status)
                 done = "it was rebuilt from the snapshots, go on"
             if closing:
                 directory.write_manifest(path, [*entries, line])
@@ -356,9 +265,10 @@ def _renew_index(path, entries, closing):
     return []
 
 
-def build_index(path, entries, status):
-    """Write ``run.h5``, virtual datasets over all snapshots, and return its manifest line."""
-    image = layout.index_image(path, entries, status)
+def build_index(record, path, entries, status):
+    """Write ``run.h5``, the record and views of all snapshots, and return its manifest line."""
+    record.status = status
+    image = layout.index_image(record, path, entries)
     found = directory.replace(path / directory.INDEX, image)
     last, rows = entries[-1], sum(entry["rows"] for entry in entries)
     return directory.line_of(directory.INDEX, found, last["step"], last["t"], rows, status=status)
@@ -385,36 +295,23 @@ def pack(run, destination):
     if os.path.lexists(destination):
         raise checks.InputError(f"{destination}: exists already, choose another path")
     run = run if isinstance(run, Run) else Run(run)
-    if destination.suffix == ".vtkhdf" and isinstance(run.snapshots[0], Particles):
-        directory.replace(destination, polydata.image(run))
-        return
-    rows = [entry["rows"] for entry in run.entries]
-    directory.replace(destination, layout.packed_image(_Contents(run), rows, run.status))
-
-
-class _Contents:
-    """The checked bytes of every snapshot, one at a time."""
-
-    def __init__(self, run):
-        self._run = run
-
-    def __len__(self):
-        return len(self._run.entries)
-
-    def __getitem__(self, number):
-        return self._run.checked(self._run.entries[number])
+    if destination.suffix == ".vtkhdf" and run.snapshots[0].kind == "particles":
+        image = polydata.image(run)
+    else:
+        image = layout.packed_image(run, run.contents, run.entries, run.restart())
+    directory.replace(destination, image)
 
 
 def changed_versions(path):
     """Return what differs between the last snapshot's versions and the present ones, as texts."""
-    path = _folder(path)
+    path = folder(path)
     entries, _closing = directory.read_manifest(path)
     if not entries:
         return []
     trouble, content = directory.check(path, entries[-1])
     if trouble:
         return []
-    before, now = _common(path, entries[-1], content)["provenance"], provenance()
+    before, now = read_part(path, entries[-1], content).provenance, provenance()
     return [
         f"{name} was {before[name]}, now it is {now[name]}"
         for name in ("wgf", "python", "numpy", "scipy", "numba", "h5py", "platform")
@@ -423,7 +320,15 @@ def changed_versions(path):
 
 
 def summary(run):
-    """Return a text for people: what was run, how far, how large, how it stands."""
+    """Return a text for people: what was run, how far, how large, how it stands.
+
+    Raises
+    ------
+    InputError
+        For a snapshot that differs from what was written.
+    """
+    for entry in run.entries:
+        run.checked(entry)
     size = sum(entry["bytes"] for entry in run.entries)
     lines = [
         f"{run.path}: {run.snapshots[0]!r}",
@@ -443,12 +348,3 @@ def summary(run):
 
 def _now():
     return time.perf_counter()
-
-
-def _folder(run):
-    """Return the directory of a run, given itself or its path."""
-    if isinstance(run, Run):
-        return run.path
-    if not isinstance(run, str | os.PathLike):
-        raise checks.InputTypeError(f"run: {run!r} is no path, give the directory of a run")
-    return pathlib.Path(run)

@@ -6,15 +6,23 @@ the support, Newton's method solves on the support, amplitudes that reach 0 leav
 gap decides.
 """
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
-from wgf.functional.functional import Functional, Term
+from wgf.functional.functional import Functional
+from wgf.functional.losses import Squared
+from wgf.functional.terms import Risk
+from wgf.theory.problem import penalties
 
 NEWTON_STEPS = 50
 
 
-class Baseline:
+class Baseline(NamedTuple):
     """What `minimise` found.
 
     Attributes
@@ -26,14 +34,15 @@ class Baseline:
         Duality gap: no amplitudes have a value below ``value - gap``.
     """
 
-    def __init__(self, amplitudes, value, gap):
-        self.amplitudes, self.value, self.gap = amplitudes, float(value), float(gap)
+    amplitudes: np.ndarray
+    value: float
+    gap: float
 
     def __repr__(self):
         return f"Baseline(value={self.value:.12g}, gap={self.gap:.2g})"
 
 
-def minimise(functional, positions, tolerance=1e-12):
+def minimise(functional: Functional, positions: ArrayLike, tolerance: float = 1e-12) -> Baseline:
     """Return the `Baseline`: least value of `functional` over the amplitudes at `positions`.
 
     Parameters
@@ -63,8 +72,10 @@ def minimise(functional, positions, tolerance=1e-12):
     return minimise_matrix(features.unit(positions).T, risk, penalty, tolerance)
 
 
-def minimise_matrix(matrix, risk, penalty, tolerance=1e-12):
-    """Return the `Baseline` for the features `matrix` of shape ``(n, k)``, one column a position.
+def minimise_matrix(
+    matrix: ArrayLike, risk: Risk, penalty: float, tolerance: float = 1e-12
+) -> Baseline:
+    """Return the `Baseline` for features of shape ``(n, k)``, one column per position.
 
     Raises
     ------
@@ -72,9 +83,9 @@ def minimise_matrix(matrix, risk, penalty, tolerance=1e-12):
         If the gap does not fall to the tolerance.
     """
     matrix = np.ascontiguousarray(matrix)
-    if penalty == 0 and hasattr(risk.loss, "weights"):
-        return _least_squares(matrix, risk)
     if penalty == 0:
+        if isinstance(risk.loss, Squared):
+            return _least_squares(matrix, risk)
         raise checks.InputError(
             "baseline: the minimum of this loss without a penalty may not exist, add wgf.L1"
         )
@@ -100,24 +111,19 @@ def minimise_matrix(matrix, risk, penalty, tolerance=1e-12):
 
 
 def _parts(functional):
-    if isinstance(functional, Term):
-        functional = Functional([functional])
-    functional = checks.instance("baseline functional", functional, Functional)
-    risks, penalty = functional.risks, 0.0
-    trouble = None if len(risks) == 1 else f"{len(risks)} risks do not fit, give one"
-    if not trouble and not risks[0].features.amplitude:
-        trouble = f"{risks[0].features!r} has no amplitude, give filters or neurons"
-    for term in functional.terms:
-        if term.composed or trouble:
-            continue
-        mask = term.mask(risks[0].features.names) if hasattr(term, "mask") else np.ones(2)
-        if term.name != "l1" or not mask[0] or np.any(mask[1:]):
-            trouble = f"the term {term!r} does not fit, give an l1 penalty on the amplitude"
-        else:
-            penalty += term.strength
-    if trouble:
-        raise checks.InputError(f"baseline: {trouble}")
-    return risks[0], penalty
+    risks = checks.instance("baseline functional", functional, Functional).risks
+    if len(risks) != 1:
+        raise checks.InputError(f"baseline: {len(risks)} risks do not fit, give one")
+    if not risks[0].features.amplitude:
+        raise checks.InputError(
+            f"baseline: {risks[0].features!r} has no amplitude, give filters or neurons"
+        )
+    l1, _, others = penalties(functional, risks[0].features.names)
+    if others:
+        raise checks.InputError(
+            f"baseline: the term {others[0]!r} does not fit, give an l1 penalty on the amplitude"
+        )
+    return risks[0], l1
 
 
 def _least_squares(matrix, risk):

@@ -8,15 +8,17 @@ over the positions is bounded and not only sampled, see `wgf.supremum`. For ReLU
 with positions on the unit sphere.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from wgf import checks
-from wgf.flows import FisherRao, GradientFlow, HeavyBall
-from wgf.functional.features import Neurons
-from wgf.functional.functional import Functional, Term
-from wgf.measures.density import Density
-from wgf.measures.particles import Particles
-from wgf.measures.phase import positions
+from wgf.functional.functional import Functional
+from wgf.measures.base import Measure
+from wgf.stepping.stop import Condition
+from wgf.theory.problem import is_relu, penalties
 from wgf.theory.supremum import supremum
 
 HAVE_ONE = (
@@ -49,7 +51,14 @@ class Certificate:
 
     rigorous = True
 
-    def __init__(self, value, lower, slack, mean_variation, where):
+    def __init__(
+        self,
+        value: float,
+        lower: float,
+        slack: float,
+        mean_variation: float,
+        where: np.ndarray,
+    ):
         self.value, self.lower = float(value), float(lower)
         self.gap = max(self.value - self.lower, 0.0)
         self.relative = self.gap / max(abs(self.value), 1e-300)
@@ -67,12 +76,14 @@ class Certificate:
 
 
 class GapEstimate(Certificate):
-    """Like `Certificate`, with a supremum that was only sampled: an estimate and no bound."""
+    """Like `Certificate`, with a supremum that was only sampled: an estimate, not a bound."""
 
     rigorous = False
 
 
-def certificate(run, functional=None, box=None, tolerance=1e-10):
+def certificate(
+    run: Any, functional: Any = None, box: Any = None, tolerance: float = 1e-10
+) -> Certificate:
     """Return a bound on ``F(mu) - min F`` over all measures.
 
     Parameters
@@ -98,21 +109,21 @@ def certificate(run, functional=None, box=None, tolerance=1e-10):
     """
     measure, functional = _problem(run, functional)
     risk, penalty = _parts(functional, measure)
-    if box is None and measure.domain is not None and not _spherical(risk):
-        domain = measure.domain
+    domain = measure.domain
+    if box is None and domain is not None and not is_relu(risk.features):
         box = (domain.lower[1:], domain.upper[1:])
     output = risk.output(measure)
     top = supremum(risk.features, risk.residual(output), box, tolerance)
     return _bound(Certificate, functional, measure, risk, penalty, output, top.bound, top.where)
 
 
-def certificates(solutions, tolerance=1e-10):
-    """Return the certificates of solutions by name as lines: a ready-made report of a script."""
+def certificates(solutions: dict[str, Any], tolerance: float = 1e-10) -> str:
+    """Return the certificates of solutions by name as lines, for the report of a script."""
     found = {side: certificate(run, tolerance=tolerance) for side, run in solutions.items()}
     return "\n".join(f"{side:10} {proof}" for side, proof in found.items())
 
 
-def gap_estimate(run, functional=None, starts=64, seed=0):
+def gap_estimate(run: Any, functional: Any = None, starts: int = 64, seed: int = 0) -> GapEstimate:
     """Return an estimate of the same gap in any dimension: the supremum is searched, not bounded.
 
     Local ascent of ``|<R', psi(x)>|`` from the positions of the measure's heaviest points and from
@@ -124,7 +135,7 @@ def gap_estimate(run, functional=None, starts=64, seed=0):
     run, functional
         As for `certificate`.
     starts : int
-        Number of random positions beside as many of the measure.
+        Number of random positions, and of positions of the measure's heaviest points.
     seed : int
 
     Returns
@@ -135,12 +146,12 @@ def gap_estimate(run, functional=None, starts=64, seed=0):
     risk, penalty = _parts(functional, measure)
     output = risk.output(measure)
     residual = risk.residual(output)
-    found = [_ascend(risk, residual, x) for x in _positions(risk, measure, starts, seed)]
-    value, where = max(found, key=lambda pair: pair[0])
+    tops = [_ascend(risk, residual, x) for x in _places(risk, measure, starts, seed)]
+    value, where = max(tops, key=lambda pair: pair[0])
     return _bound(GapEstimate, functional, measure, risk, penalty, output, value, where)
 
 
-def certified(relative, every=20, box=None):
+def certified(relative: float, every: int = 20, box: Any = None) -> Condition:
     """Return a condition for ``solve(..., stop=...)``: the certified gap is small enough.
 
     Parameters
@@ -160,25 +171,22 @@ def certified(relative, every=20, box=None):
     return _Certified(relative, every, box)
 
 
-class _Certified:
+class _Certified(Condition):
+    looks = True
+
     def __init__(self, relative, every, box):
         self.relative = checks.number("certified relative gap", relative, above=0)
         self.every = checks.whole("certified every", every, minimum=1)
         self.box = box
 
     def prepare(self, flow, start):
-        """Refuse a functional without a certificate before anything is written."""
-        _parts(flow.functional, _places(start))
+        _parts(flow.functional, _positions(start))
 
-    def state(self, steps, stepper, flow):
-        """Whether the run may end after so many steps."""
-        if steps % self.every:
+    def holds(self, state):
+        if state.steps % self.every:
             return False
-        found = certificate(stepper.measure, flow, self.box, tolerance=0.01 * self.relative)
+        found = certificate(state.measure, state.flow, self.box, tolerance=0.01 * self.relative)
         return found.relative <= self.relative
-
-    def __call__(self, row):
-        return False
 
     def __repr__(self):
         return f"certified({self.relative:g})"
@@ -186,65 +194,48 @@ class _Certified:
 
 def _problem(run, functional):
     """Return the measure and the functional."""
-    measure = run
-    if not isinstance(run, Density | Particles):
-        if not hasattr(run, "final"):
-            raise checks.InputTypeError(
-                f"certificate: {type(run).__name__} is no run and no measure, give what wgf.solve "
-                "returned"
-            )
-        measure = run.final
-        functional = functional or getattr(run, "functional", None)
-    if isinstance(functional, GradientFlow | FisherRao | HeavyBall):
-        functional = functional.functional
-    if isinstance(functional, Term):
-        functional = Functional([functional])
+    measure = getattr(run, "final", run)
+    if not isinstance(measure, Measure):
+        raise checks.InputTypeError(
+            f"certificate: {type(run).__name__} is neither a run nor a measure, give what "
+            "wgf.solve returned"
+        )
+    functional = functional or getattr(run, "functional", None)
+    functional = getattr(functional, "functional", functional)
     if not isinstance(functional, Functional):
         raise checks.InputTypeError(
             "certificate functional: a stored run or a measure does not hold it, give the "
             "wgf.Functional or the flow"
         )
-    return _places(measure), functional
+    return _positions(measure), functional
 
 
-def _places(measure):
+def _positions(measure):
     """Return the measure that the functional is of: with momentum that of the positions."""
-    phase = isinstance(measure, Density) and measure.mesh.phase is not None
-    return positions(measure) if phase else measure
-
-
-def _spherical(risk):
-    return isinstance(risk.features, Neurons) and risk.features.activation == "relu"
+    return measure.half(0) if measure.has_velocities else measure
 
 
 def _parts(functional, measure):
     """Return the risk and the strength of the penalty, or refuse."""
-    names = functional.axis_names(measure)
-    trouble = None
     risks = functional.risks
-    others = [term for term in functional.terms if not term.composed]
-    if len(risks) != 1 or not hasattr(risks[0].loss, "conjugate"):
-        trouble = f"{len(risks)} risks" if len(risks) != 1 else f"the loss {risks[0].loss!r}"
+    relu = bool(risks) and is_relu(risks[0].features)
+    l1, ridge, others = penalties(functional, functional.axis_names(measure), ridge=relu)
+    trouble = None
+    if len(risks) != 1:
+        trouble = f"{len(risks)} risks"
+    elif not hasattr(risks[0].loss, "conjugate"):
+        trouble = f"the loss {risks[0].loss!r}"
     elif not risks[0].features.amplitude:
         trouble = f"features without an amplitude ({risks[0].features!r})"
-    penalty = 0.0
-    for term in others:
-        mask = term.mask(names) if hasattr(term, "mask") else None
-        on_amplitude = mask is not None and mask[0] and not np.any(mask[1:])
-        if term.name == "l1" and on_amplitude:
-            penalty += term.strength
-        elif term.name == "ridge" and np.all(mask) and risks and _spherical(risks[0]):
-            penalty += term.strength
-        elif getattr(term, "strength", 1.0) != 0:
-            trouble = trouble or f"the term {term!r}"
-    l1 = any(term.name == "l1" for term in others)
-    if not trouble and l1 and _spherical(risks[0]):
+    elif others:
+        trouble = f"the term {others[0]!r}"
+    elif l1 and relu:
         trouble = "an l1 penalty on the amplitude of ReLU neurons, whose inner weights are free,"
-    if not trouble and penalty == 0:
+    elif not l1 + ridge:
         trouble = "no penalty"
     if trouble:
         raise checks.InputError(f"certificate: {trouble} has none, give {HAVE_ONE}")
-    return risks[0], penalty
+    return risks[0], l1 + ridge
 
 
 def _bound(kind, functional, measure, risk, penalty, output, top, where):
@@ -258,12 +249,10 @@ def _bound(kind, functional, measure, risk, penalty, output, top, where):
 
     longest = penalty / top if top > 0 else 1.0
     best = max(dual(factor) for factor in (0.0, min(longest, 1.0), longest))
-    found = minimize_scalar(
-        lambda factor: -dual(factor), bounds=(0.0, longest), method="bounded",
-        options={"xatol": 1e-14},
-    )  # fmt: skip
-    if np.isfinite(found.fun):
-        best = max(best, -float(found.fun))
+    options = {"bounds": (0.0, longest), "method": "bounded", "options": {"xatol": 1e-14}}
+    searched = -float(minimize_scalar(lambda factor: -dual(factor), **options).fun)
+    if np.isfinite(searched):
+        best = max(best, searched)
     value = functional.value(measure)
     # ∫ F' dmu = <R', s> + ∫ V dmu, V being of degree 1 or, for ReLU and ridge, 2
     penalties = value - risk.value_of(output)
@@ -271,7 +260,7 @@ def _bound(kind, functional, measure, risk, penalty, output, top, where):
     return kind(value, best, penalty - top, mean, where)
 
 
-def _positions(risk, measure, starts, seed):
+def _places(risk, measure, starts, seed):
     """Yield positions to start from: those of the heaviest points, and random ones."""
     starts = checks.whole("gap estimate starts", starts, minimum=1)
     generator = np.random.default_rng(checks.whole("gap estimate seed", seed))
@@ -281,7 +270,7 @@ def _positions(risk, measure, starts, seed):
     spread = rest.std(axis=0) + 1e-12
     random = rest.mean(axis=0) + spread * generator.normal(size=(starts, rest.shape[1]))
     for x in np.concatenate([rest[heavy], random]):
-        if not _spherical(risk):
+        if not is_relu(risk.features):
             yield x
         elif x.any():
             yield x / np.linalg.norm(x)
@@ -291,7 +280,7 @@ def _ascend(risk, residual, x):
     """Return the largest ``|<residual, unit>|`` found uphill from `x`, and where."""
     from scipy.optimize import minimize
 
-    features, sphere = risk.features, _spherical(risk)
+    features, sphere = risk.features, is_relu(risk.features)
 
     def downhill(x):
         length = np.linalg.norm(x) if sphere else 1.0

@@ -1,15 +1,17 @@
 """Whether the support of a start separates, as the theorem of global convergence asks."""
 
+from typing import Any
+
 import numpy as np
 
 from wgf.flows import GradientFlow
-from wgf.measures.density import Density
+from wgf.measures.base import BLOCK_ROWS, Measure
 
 MOST_POINTS = 5000
 MOST_COORDINATES = 4
 
 
-def one_sided(flow, start):
+def one_sided(flow: Any, start: Measure) -> str | None:
     """Return why the support of `start` does not separate, or None if nothing speaks against it.
 
     For features homogeneous in the amplitude alone the support must separate ``a = -r`` from
@@ -53,32 +55,25 @@ def one_sided(flow, start):
 
 
 def _support(start):
-    if not isinstance(start, Density):
-        return start.points[start.weights > 0]
-    # a density reaches over its cells
-    mesh = start.mesh
-    width, count, ends = 0.5 * mesh.spacing, 0, {}
-    for low, _, values in start.pieces():
-        full = np.flatnonzero(values > 0)
-        count += len(full)
-        for k, places in enumerate(np.unravel_index(full + low, mesh.shape)):
-            for side in (-1, 1) if len(full) else ():
-                at = int((side * places).argmax())
-                if (k, side) not in ends or side * places[at] > side * ends[k, side][0]:
-                    ends[k, side] = places[at], low + int(full[at])
-    step, seen, chosen = max(1, count // MOST_POINTS), 0, []
-    for low, _, values in start.pieces():
-        full = np.flatnonzero(values > 0)
-        chosen.append(low + full[-seen % step :: step])
-        seen += len(full)
-    cells = np.concatenate([*chosen, [cell for _, cell in ends.values()]]).astype(np.int64)
-    index = np.stack(np.unravel_index(cells, mesh.shape), axis=1)
-    points = mesh.lower + mesh.spacing * (index + 0.5)
+    """Return points that the support reaches: of a density, corners of its cells."""
+    chosen, blocks = [], -(-start.size // BLOCK_ROWS)
+    for points, weights in start.blocks():
+        full = points[weights > 0]
+        if len(full):
+            ends = [full.argmin(axis=0), full.argmax(axis=0)]
+            chosen += [
+                full[:: max(1, len(full) * blocks // MOST_POINTS)],
+                full[np.concatenate(ends)],
+            ]
+    points = np.concatenate(chosen)
+    if start.kind == "particles":
+        return points
+    width = 0.5 * start.mesh.spacing
     corners = np.array(list(np.ndindex(*(2,) * len(width)))) * 2 - 1
     return (points[:, None, :] + corners * width).reshape(-1, len(width))
 
 
-def half_space(points):
+def half_space(points: np.ndarray) -> np.ndarray | None:
     """Return the normal of a half space that holds all `points` strictly inside, or None."""
     from scipy.optimize import linprog
 

@@ -6,17 +6,21 @@ neurons, seen on the unit sphere of their inner weights, by what is linear on a 
 samples whose sign changes there. The bounds hold up to the round-off of evaluating them.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
-from wgf.functional.features import Neurons
+from wgf.functional.features import FeatureMap
+from wgf.theory.problem import augmented, is_relu
 
 CELLS_AT_START = {1: 256, 2: 48, 3: 16}
 MOST_CELLS = 1 << 20
 LEVELS = 60
 
 
-class Supremum:
+class Supremum(NamedTuple):
     """What the search found.
 
     Attributes
@@ -29,14 +33,17 @@ class Supremum:
         Position of `value`; of unit length for ReLU neurons.
     """
 
-    def __init__(self, value, bound, where):
-        self.value, self.bound, self.where = value, bound, where
+    value: float
+    bound: float
+    where: np.ndarray
 
     def __repr__(self):
         return f"Supremum(value={self.value:.12g}, bound={self.bound:.12g})"
 
 
-def supremum(features, residual, box=None, tolerance=1e-10):
+def supremum(
+    features: FeatureMap, residual: ArrayLike, box: Any = None, tolerance: float = 1e-10
+) -> Supremum:
     """Return the `Supremum` of ``|<residual, unit(x)>|`` over the positions of the features.
 
     Parameters
@@ -63,10 +70,9 @@ def supremum(features, residual, box=None, tolerance=1e-10):
             f"supremum: {dimension} coordinates are too many cells to search, use "
             "wgf.gap_estimate, which is no bound"
         )
-    if isinstance(features, Neurons) and features.activation == "relu":
+    if is_relu(features):
         cells, radius = _sphere(dimension)
-        measure = _Caps(features, residual)
-        return _search(measure, cells, radius, tolerance, 0.0)
+        return _search(_Caps(features, residual), cells, radius, tolerance, 0.0)
     lower, upper, outside = _box(features, residual, box)
     count = CELLS_AT_START[dimension]
     radius = (upper - lower) / (2 * count)
@@ -115,16 +121,16 @@ def _sphere(dimension):
     return np.concatenate(cells), np.full(dimension, radius)
 
 
-def _search(measure, cells, radius, tolerance, outside):
+def _search(bounded, cells, radius, tolerance, outside):
     best, where, bound = -1.0, None, outside
     for _ in range(LEVELS):
         kept = []
-        for start in range(0, len(cells), measure.rows):
-            block = cells[start : start + measure.rows]
-            values, bounds = measure(block, radius)
+        for start in range(0, len(cells), bounded.rows):
+            block = cells[start : start + bounded.rows]
+            values, bounds = bounded(block, radius)
             k = int(values.argmax())
             if values[k] > best:
-                best, where = float(values[k]), measure.position(block[k])
+                best, where = float(values[k]), bounded.position(block[k])
             kept.append((block, bounds))
         cells = np.concatenate([block for block, _ in kept])
         bounds = np.concatenate([found for _, found in kept])
@@ -134,7 +140,7 @@ def _search(measure, cells, radius, tolerance, outside):
             top = float(bounds.max()) if open_.any() else enough
             return Supremum(best, max(bound, top, best), where)
         radius = 0.5 * radius
-        cells = measure.halves(cells[open_], radius)
+        cells = bounded.halves(cells[open_], radius)
     return Supremum(best, max(bound, float(bounds.max())), where)
 
 
@@ -174,17 +180,14 @@ class _Caps:
     """
 
     def __init__(self, features, residual):
-        inputs = features.inputs
-        if features.bias:
-            inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
-        self.inputs, self.residual = inputs, residual
-        self.lengths = np.linalg.norm(inputs, axis=1)
-        self.rows = max(1, (1 << 20) // len(inputs))
+        self.inputs, self.residual = augmented(features), residual
+        self.lengths = np.linalg.norm(self.inputs, axis=1)
+        self.rows = max(1, (1 << 20) // len(self.inputs))
 
     def __call__(self, cells, radius):
         centre = cells / np.linalg.norm(cells, axis=1, keepdims=True)
         z = centre @ self.inputs.T
-        # half of the cell is flat: one of its widths is none
+        # a cell of the surface is flat: one of its widths is 0
         reach = np.sqrt(radius @ radius * (len(radius) - 1) / len(radius))
         margin = reach * self.lengths
         value = np.abs(np.maximum(z, 0) @ self.residual)

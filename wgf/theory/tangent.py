@@ -13,11 +13,14 @@ sections 3 and 4.
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wgf import checks
-from wgf.functional.features import ACTIVATIONS, Neurons
+from wgf.functional.features import Neurons
+from wgf.measures.base import Measure, measured
 from wgf.measures.density import Density
 from wgf.measures.particles import Particles
+from wgf.theory.problem import augmented, is_relu
 
 LAYERS = ("inner", "outer", "both")
 DENSE = 3000
@@ -27,18 +30,15 @@ BLOCK_ENTRIES = 1 << 19
 def _network(features, relu=False):
     """Return the inputs of the neurons, a column of ones for the bias included."""
     checks.instance("tangent features", features, Neurons)
-    if relu and features.activation != "relu":
+    if relu and not is_relu(features):
         raise checks.InputError(
             f"tangent features: no closed form for {features.activation}, give relu neurons or "
             "use tangent.gram with particles"
         )
-    inputs = features.inputs
-    if features.bias:
-        inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
-    return inputs
+    return augmented(features)
 
 
-def gram(features, measure, layers="inner"):
+def gram(features: Neurons, measure: Measure, layers: str = "inner") -> np.ndarray:
     """Return the Gram matrix ``H(mu)`` of a measure of neurons, shape ``(n, n)``.
 
     inner: ``H_ij = x_i . x_j ∫ a^2 sigma'(w . x_i) sigma'(w . x_j) dmu``, amplitudes frozen;
@@ -59,15 +59,15 @@ def gram(features, measure, layers="inner"):
     rows by matrix products.
     """
     inputs = _network(features)
-    checks.instance("tangent measure", measure, (Density, Particles))
+    measured("tangent measure", measure)
     checks.one_of("tangent layers", layers, LAYERS)
     width = inputs.shape[1] + 1
-    if measure.points.shape[1] != width:
+    if measure.dimension != width:
         raise checks.InputError(
-            f"tangent measure: dimension {measure.points.shape[1]} does not fit the axes "
+            f"tangent measure: dimension {measure.dimension} does not fit the axes "
             f"({', '.join(features.names)}) of the features, give {width}"
         )
-    activation = ACTIVATIONS[features.activation]
+    activation = features.sigma
     inner, outer = np.zeros((features.size,) * 2), np.zeros((features.size,) * 2)
     step = max(16, BLOCK_ENTRIES // max(inputs.shape))
     for points, weights in measure.blocks():
@@ -81,7 +81,7 @@ def gram(features, measure, layers="inner"):
     return inner * (inputs @ inputs.T) + outer
 
 
-def limit_gram(features, layers="inner", std=1.0):
+def limit_gram(features: Neurons, layers: str = "inner", std: float = 1.0) -> np.ndarray:
     """Return ``H∞``: the Gram matrix of ReLU neurons with ``w ~ N(0, std^2 I)`` and ``a = ±1``.
 
     With ``theta_ij`` the angle between the inputs,
@@ -142,7 +142,7 @@ def _warn_degenerate(length, unit, cosine):
         )
 
 
-def least_eigenvalue(matrix, method=None):
+def least_eigenvalue(matrix: ArrayLike, method: str | None = None) -> float:
     """Return the least eigenvalue ``lambda_0`` of a symmetric matrix.
 
     Parameters
@@ -200,7 +200,7 @@ def _lanczos(matrix):
         ) from error
 
 
-def decay_bound(rate, times):
+def decay_bound(rate: float, times: ArrayLike) -> np.ndarray:
     """Return ``exp(-rate t)``: the bound on ``|u(t) - y|^2 / |u(0) - y|^2``.
 
     With ``rate = lambda_0`` the least eigenvalue of ``H∞`` it holds for wide networks
@@ -210,7 +210,13 @@ def decay_bound(rate, times):
     return np.exp(-rate * checks.array("decay bound times", times, dimensions=(0, 1)))
 
 
-def linear_flow(matrix, y, times, first=0.0, step=None):
+def linear_flow(
+    matrix: ArrayLike,
+    y: ArrayLike,
+    times: ArrayLike,
+    first: ArrayLike = 0.0,
+    step: float | None = None,
+) -> np.ndarray:
     """Return ``u(t)`` of ``u' = H (y - u)``, ``u(0) = first``, shape ``(times, n)``.
 
     With a `step` the iteration ``u+ = u + step H (y - u)`` instead, at multiples of the step.
@@ -243,7 +249,7 @@ def linear_flow(matrix, y, times, first=0.0, step=None):
     return y + (decay * (vectors.T @ (first - y))) @ vectors.T
 
 
-def face_gram(features, density):
+def face_gram(features: Neurons, density: Density) -> np.ndarray:
     """Return the Gram matrix of the inner layer as finite volumes see it, shape ``(n, n)``.
 
     ``H_ij = volume sum_faces (Δphi_i / h) (Δphi_j / h) (rho_L + rho_R) / 2`` over the faces across
@@ -276,31 +282,29 @@ def face_gram(features, density):
     return total
 
 
-def flipped(features, start, now):
-    """Return the share of the signs of ``w . x_i`` that differ between two states of particles."""
+def flipped(features: Neurons, start: Particles, now: Particles) -> float:
+    """Return the fraction of the signs of ``w . x_i`` that differ between two states."""
     inputs = _network(features)
-    for what, state in (("start", start), ("now", now)):
-        checks.instance(f"flipped {what}", state, Particles)
-    _check_pair(start, now)
+    _check_pair("flipped", start, now)
     step = max(16, BLOCK_ENTRIES // max(inputs.shape))
     count = 0
-    for begin in range(0, len(now.points), step):
+    for begin in range(0, now.size, step):
         signs = [s.points[begin : begin + step, 1:] @ inputs.T > 0 for s in (start, now)]
         count += np.count_nonzero(signs[0] != signs[1])
-    return count / (len(now.points) * len(inputs))
+    return count / (now.size * len(inputs))
 
 
-def moved(start, now):
+def moved(start: Particles, now: Particles) -> float:
     """Return the largest distance of a particle from its start."""
-    for what, state in (("start", start), ("now", now)):
-        checks.instance(f"moved {what}", state, Particles)
-    _check_pair(start, now)
+    _check_pair("moved", start, now)
     return float(np.linalg.norm(now.points - start.points, axis=1).max())
 
 
-def _check_pair(start, now):
+def _check_pair(what, start, now):
+    for name, state in (("start", start), ("now", now)):
+        checks.instance(f"{what} {name}", state, Particles)
     if start.points.shape != now.points.shape:
         raise checks.InputError(
             f"tangent: particles of shapes {start.points.shape} and {now.points.shape} are not two "
-            "states of one run, give such"
+            "states of one run, give two states of one run"
         )

@@ -1,0 +1,115 @@
+"""Processes that do one job after the other; one that dies is replaced, the rest go on."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing import connection, reduction
+
+import threadpoolctl
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def can_be_sent(*arguments: object) -> bool:
+    """Return whether another process can be given the arguments, functions by their name."""
+    main = sys.modules["__main__"]
+    if any(getattr(each, "__module__", "") == "__main__" for each in arguments):
+        # what was typed into a session is in no file that the process could import
+        if not hasattr(main, "__file__"):
+            return False
+    try:
+        reduction.ForkingPickler.dumps(arguments)
+    except Exception:
+        return False
+    return True
+
+
+def results(
+    make: Callable, arguments: tuple, take: Callable, count: int
+) -> Iterator[tuple[object, object]]:
+    """Yield ``(job, result)`` as jobs are done, in whatever order; None where a worker died.
+
+    Parameters
+    ----------
+    make : callable
+        Called once per process with `arguments`; returns the function that does a job.
+    arguments : tuple
+    take : callable
+        Returns the next job whenever a worker is free, None if there is none so far: the loop
+        over the results may have found more by the next time.
+    count : int
+        Number of processes; 0 does all jobs in this one.
+    """
+    if count == 0:
+        work = make(*arguments)
+        while (job := take()) is not None:
+            yield job, work(job)
+        return
+    idle, busy = [], {}
+    try:
+        while True:
+            while len(busy) < count and (job := take()) is not None:
+                worker = idle.pop() if idle else _Worker(make, arguments, count)
+                worker.pipe.send(job)
+                busy[worker.pipe] = worker, job
+            if not busy:
+                return
+            for pipe in connection.wait(list(busy)):
+                worker, job = busy.pop(pipe)
+                try:
+                    result = pipe.recv()
+                    idle.append(worker)
+                except (EOFError, OSError):
+                    result = None
+                if isinstance(result, Exception):
+                    raise result
+                yield job, result
+    finally:
+        for worker in [*idle, *(worker for worker, _ in busy.values())]:
+            worker.process.kill()
+
+
+class _Worker:
+    """A process and the pipe to it."""
+
+    def __init__(self, make, arguments, count):
+        # a fork would inherit locks of threads that it does not have
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        threads = max(1, processors() // count)
+        self.process = context.Process(target=_serve, args=(other, make, arguments, threads))
+        self.process.start()
+        other.close()
+
+
+def _serve(pipe, make, arguments, threads):
+    """Do jobs until the pipe ends, on a fraction of the machine."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
+    if "numba" in sys.modules:
+        sys.modules["numba"].set_num_threads(threads)
+    threadpoolctl.threadpool_limits(threads)
+    try:
+        work = make(*arguments)
+    except Exception as error:
+        pipe.send(error)
+        return
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(work(job))
+
+
+def _end_with_parent():
+    """End this process, whatever it does, as soon as its parent is gone."""
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

@@ -1,0 +1,167 @@
+"""What all methods for particles share: what they take, and one stepper of their state."""
+
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from wgf.functional.forms import Composed, General, Linear, Local, Pairwise
+from wgf.functional.kinks import Kinks
+from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.lagrangian.products import Products, feature_products
+from wgf.measures.particles import Particles
+from wgf.stepping import Diagnosis, Error, Fixed, Method, Stepper, Trial
+from wgf.stepping.control import Control
+
+
+class ParticleMethod(Method):
+    """Base of all methods for particles."""
+
+    measure = "particles"
+    forms = (Composed, Linear, Pairwise, General)
+    remedies: ClassVar[dict[Any, str]] = {
+        Local: "needs a density or noise, use wgf.Langevin for wgf.Entropy and a wgf.Density "
+        "for the rest"
+    }
+
+    def kinks(self, flow: Any, start: Particles) -> Kinks:
+        """Return the kinks of the functional; those that no method takes are refused."""
+        names = flow.functional.axis_names(start)
+        return Kinks(flow.functional, names, np.array(flow.mobilities(names)))
+
+    def check(self, flow: Any, start: Particles) -> None:
+        self.kinks(flow, start)
+
+
+class Stored(Fixed):
+    """Steps of a given length, which is stored with the run."""
+
+    saved = ("step",)
+    step = 0.0
+
+    def __init__(self, step: float, landing: str = "cut"):
+        self.step, self.landing = step, landing
+
+
+class ParticleStepper(Stepper):
+    """Particles, the functional at them, and its gradient.
+
+    Subclasses build their state after this constructor and then call `enter`.
+
+    Attributes
+    ----------
+    points : array of shape ``(m, d)``
+        The own particles of a rank, as all arrays here.
+    gradient : array of shape ``(m, d)``
+        Of the smooth part of the first variation.
+    """
+
+    def __init__(
+        self,
+        flow: Any,
+        start: Particles,
+        world: Any,
+        control: Control,
+        products: Callable[[Any], Products] = feature_products,
+    ):
+        super().__init__(control)
+        self.flow = flow
+        self.empirical = EmpiricalFunctional(flow, start, world, products)
+        self.partition = self.empirical.partition
+        self.points = self.empirical.confine(start.points[self.partition.own])
+        self.velocities = self.gradient = self.generator = None
+
+    def enter(self) -> None:
+        """Evaluate the start and fill its row."""
+        self.evaluate()
+        self.begin(self.dissipation)
+
+    def evaluate(self) -> None:
+        """Evaluate output, gradient and dissipation at the current points."""
+        empirical = self.empirical
+        self.outputs = empirical.outputs(self.points)
+        self.gradient = empirical.smooth_gradient(self.points, self.outputs, self.gradient)
+        self.dissipation = self.dissipated()
+
+    def dissipated(self) -> float:
+        """Return the rate at which the energy falls at the current points."""
+        return self.empirical.dissipation(self.points, self.gradient)
+
+    def commit(self, trial: Trial) -> None:
+        before = self.dissipation
+        if trial.result is not None:
+            self.place(trial.result)
+        self.evaluate()
+        trial.dissipation = 0.5 * (before + self.dissipation)
+
+    def place(self, state: np.ndarray) -> None:
+        """Put the particles where an attempt ended."""
+        self.points = self.empirical.confine(state)
+
+    def diagnose(self) -> Diagnosis:
+        return Diagnosis(self.empirical.mass, self.empirical.parts(self.points, self.outputs))
+
+    @property
+    def measure(self) -> Particles | None:
+        """The current particles (a copy), None where no snapshots are kept."""
+        known = self.velocities is not None
+        points = self.partition.gathered(self.points)
+        velocities = self.partition.gathered(self.velocities) if known else None
+        if points is None:
+            return None
+        return Particles(points, self.empirical.all_weights, velocities, self.empirical.domain)
+
+    @property
+    def generator_state(self) -> str:
+        """State of the generator, so that a continued run draws the numbers that it would have."""
+        return json.dumps(self.generator.bit_generator.state)
+
+    @generator_state.setter
+    def generator_state(self, text: str) -> None:
+        self.generator.bit_generator.state = json.loads(text)
+
+
+class AdaptiveStepper(ParticleStepper):
+    """Steps whose error is below a tolerance, or fixed steps.
+
+    Subclasses give `order`, the exponent of the step in the error.
+    """
+
+    order = 1
+
+    def __init__(
+        self, flow: Any, start: Particles, world: Any, step: float | None, tolerance: float
+    ):
+        control = Error(1.0, self.order) if step is None else Stored(step)
+        super().__init__(flow, start, world, control)
+        self.fixed, self.tolerance = step is not None, tolerance
+
+    def enter(self) -> None:
+        super().enter()
+        if not self.fixed:
+            # a first step moves no coordinate by more than a small fraction of its size
+            scale = self.tolerance ** (1.0 / (self.order + 1)) * (1.0 + np.abs(self.state))
+            fastest = self.partition.largest(np.abs(self.velocity) / scale)
+            self.control.step = float(min(1.0, 1.0 / max(fastest, 1e-300)))
+
+    @property
+    def state(self) -> np.ndarray:
+        """What the method integrates: the points."""
+        return self.points
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """Velocity of the current state, without kinks."""
+        return -self.empirical.mobility * self.gradient
+
+    def velocity_at(self, state: np.ndarray) -> np.ndarray:
+        """Return the velocity of another state."""
+        empirical = self.empirical
+        points = empirical.confine(state)
+        return -empirical.mobility * empirical.smooth_gradient(points, empirical.outputs(points))
+
+    def error(self, difference: np.ndarray) -> float:
+        """Return the largest error of a coordinate in units of the tolerance."""
+        scale = self.tolerance * (1.0 + np.abs(self.state))
+        return self.partition.largest(np.abs(difference) / scale)

@@ -1,0 +1,62 @@
+"""What passes between a method, the step control and the row of diagnostics."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Trial:
+    """What an attempt at a step found; the step control judges it.
+
+    Attributes
+    ----------
+    result : object
+        What `Stepper.commit` needs to make the attempt the current state.
+    dissipation : float
+        Mean rate at which the energy fell over the step.
+    error : float
+        Error estimate in units of the tolerance.
+    outflow : float
+        Largest outflow rate of a cell.
+    rise : float
+        Positive if ``F`` is larger than the control allows.
+    failed, easy : bool
+        Whether the solve failed, and whether it was so easy that the step may grow.
+    made : float or None
+        Length of the step if it is not the one attempted.
+    columns : dict
+        Further columns of the row.
+    """
+
+    result: Any = None
+    dissipation: float = 0.0
+    error: float = 0.0
+    outflow: float = 0.0
+    rise: float = -math.inf
+    failed: bool = False
+    easy: bool = True
+    made: float | None = None
+    columns: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Diagnosis:
+    """What a row says of a state.
+
+    Attributes
+    ----------
+    mass : float
+    parts : dict
+        Value of every term of the functional.
+    energies : dict
+        Columns beside the parts: kinetic energy, entropy, ``lyapunov``, which then is the energy
+        that must not rise.
+    more : dict
+        Columns after dissipation and rejections.
+    """
+
+    mass: float
+    parts: dict[str, float]
+    energies: dict[str, float] = field(default_factory=dict)
+    more: dict[str, float] = field(default_factory=dict)
