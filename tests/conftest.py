@@ -11,6 +11,14 @@ settings.register_profile("wgf", derandomize=True, deadline=None)
 settings.load_profile("wgf")
 
 
+@pytest.fixture(autouse=True)
+def no_folder_of_a_script_stays_on_the_path():
+    """Leave `sys.path` as it was: a script that a test ran is not there for the next one."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture
 def figure(record_property):
     """Keep a sentence with a measured number; all of them are printed at the end."""
