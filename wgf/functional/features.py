@@ -5,12 +5,14 @@ A feature map declares its axes (`names`), whether the first of them is an ampli
 form a matrix of size cells times samples.
 """
 
+import copy
 import math
 
 import numpy as np
 
 from wgf import checks
 from wgf.functional.activations import ACTIVATIONS, Activation, activation_of
+from wgf.functional.user import Differences, UserFunction
 
 __all__ = ["ACTIVATIONS", "FeatureMap", "Features", "Filter", "Neurons"]
 
@@ -56,6 +58,10 @@ class FeatureMap:
         raise checks.InputError(
             f"batch: {self!r} has no samples to draw from, use wgf.Neurons or Filter.gaussian"
         )
+
+    def on(self, measure):
+        """Return the features as they are evaluated along the axes of a measure."""
+        return self
 
     def unit(self, rest):
         """Features at amplitude 1, ``(k, d') -> (k, n)``."""
@@ -334,8 +340,10 @@ class Features(FeatureMap):
         ``phi`` at `k` points; with ``amplitude=True`` it is given the coordinates after the first
         and the first one multiplies its result.
     gradient : callable ``(k, d) -> (k, n, d)``, optional
-        Derivatives of `function`. Without it, central differences of step ``6e-6 max(1, |x|)``
-        are used (relative error about 1e-10). The mesh solver needs no gradient.
+        Derivatives of `function`. Without it differences are used, with steps that fit the axes
+        of the measure and the precision of the result (relative error about 1e-10 in double
+        precision). The mesh solver needs no gradient. A gradient that is not that of `function`
+        is refused at the start of a run of particles.
     amplitude : bool
         Whether the first axis is an amplitude.
 
@@ -346,13 +354,9 @@ class Features(FeatureMap):
     """
 
     def __init__(self, function, gradient=None, amplitude=False):
-        for what, call in (("features function", function), ("features gradient", gradient)):
-            if call is not None and not callable(call):
-                raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
-        if function is None:
-            raise checks.InputTypeError("features function: None given, give a function")
-        self.function = function
-        self.gradient = gradient
+        self.function = UserFunction("features function", function)
+        self.gradient = gradient and UserFunction("features gradient", gradient)
+        self.differences = Differences()
         self.amplitude = checks.flag("features amplitude", amplitude)
         self.homogeneity = "partial" if amplitude else "none"
         self._size = None
@@ -362,26 +366,26 @@ class Features(FeatureMap):
         """Number of samples, known once the function was called."""
         return 1 if self._size is None else self._size
 
-    def measure_size(self, dimension):
-        """Call the function once at the origin to learn the number of samples."""
+    def measure_size(self, point):
+        """Call the function once at a point of the measure to learn the number of samples."""
         if self._size is None:
-            columns = dimension - self.amplitude
-            try:
-                self.unit(np.zeros((1, columns)))
-            except checks.InputError:
-                raise
-            except (ValueError, IndexError) as error:
-                # most often the function wants another number of coordinates
-                after = " after the amplitude" if self.amplitude else ""
-                raise checks.InputError(
-                    f"features function: given the shape (1, {columns}), a column an axis{after}, "
-                    f"it raised '{str(error).strip()}', give a measure with the axes that the "
-                    "function takes"
-                ) from error
+            self.unit(point[:, int(self.amplitude) :])
         return self._size
 
+    def on(self, measure):
+        """Return the features with derivatives that fit the axes of a measure."""
+        found = copy.copy(self)
+        first = int(self.amplitude)
+        found.differences = Differences(measure, slice(first, None))
+        if self.gradient is not None and measure.kind == "particles":
+            found.differences.require(
+                "features gradient", self.unit, self.unit_gradient,
+                measure.points[:, first:], self.function.precision,
+            )  # fmt: skip
+        return found
+
     def unit(self, rest):
-        values = checks.returned("features function", self.function(rest))
+        values = self.function(rest)
         if values.ndim != 2 or len(values) != len(rest):
             raise checks.InputError(
                 f"features function: shape {values.shape} for {len(rest)} points, return an array "
@@ -392,27 +396,14 @@ class Features(FeatureMap):
 
     def unit_gradient(self, rest):
         if self.gradient is not None:
-            values = checks.returned("features gradient", self.gradient(rest))
+            values = self.gradient(rest)
             if values.ndim != 3 or values.shape[::2] != rest.shape:
                 raise checks.InputError(
                     f"features gradient: shape {values.shape} for points of shape {rest.shape}, "
                     f"return an array of shape ({len(rest)}, n, {rest.shape[1]})"
                 )
             return values
-        return central_differences(self.unit, rest)
+        return self.differences(self.unit, rest, self.function.precision)
 
     def __repr__(self):
-        name = getattr(self.function, "__name__", type(self.function).__name__)
-        return f"Features({name}{', amplitude=True' if self.amplitude else ''})"
-
-
-def central_differences(function, points):
-    """Return derivatives of ``function: (k, d) -> (k, …)`` with one trailing axis for ``d``."""
-    step = 6e-6 * np.maximum(1.0, np.abs(points))
-    columns = []
-    for i in range(points.shape[1]):
-        shift = np.zeros_like(points)
-        shift[:, i] = step[:, i]
-        difference = np.asarray(function(points + shift)) - np.asarray(function(points - shift))
-        columns.append(difference / (2 * step[:, i]).reshape((-1,) + (1,) * (difference.ndim - 1)))
-    return np.stack(columns, axis=-1)
+        return f"Features({self.function.name}{', amplitude=True' if self.amplitude else ''})"

@@ -35,3 +35,19 @@ def normal_shares(axis, mean, std):
     upper = np.where(left > 0, ndtr(-left), ndtr(right))
     lower = np.where(left > 0, ndtr(-right), ndtr(left))
     return np.maximum(upper - lower, 0).sum(axis=1)
+
+
+def interval_fractions(axis, low, high):
+    """Return the length of every cell that lies in an interval, wrapped on a period."""
+    edges = axis.edges
+    if not axis.periodic:
+        return np.maximum(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0)
+    # of an interval longer than the period nothing is counted twice
+    high = min(high, low + axis.length)
+    shift = axis.length * np.floor((low - axis.lower) / axis.length)
+    low, high = low - shift, high - shift
+    total = np.zeros(axis.cells)
+    for image in (0.0, axis.length):
+        parts = np.minimum(edges[1:] + image, high) - np.maximum(edges[:-1] + image, low)
+        total += np.maximum(parts, 0)
+    return total
