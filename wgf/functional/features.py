@@ -366,9 +366,10 @@ class Features(FeatureMap):
         """Number of samples, known once the function was called."""
         return 1 if self._size is None else self._size
 
-    def measure_size(self, point):
-        """Call the function once at a point of the measure to learn the number of samples."""
+    def measure_size(self, dimension, point=None):
+        """Call the function once, at a point or at the origin, to learn the number of samples."""
         if self._size is None:
+            point = np.zeros((1, dimension)) if point is None else point
             self.unit(point[:, int(self.amplitude) :])
         return self._size
 

@@ -68,7 +68,7 @@ class Risk(Term):
 
     def meet(self, point):
         if self.features.names is None:
-            size = self.features.measure_size(point)
+            size = self.features.measure_size(point.shape[1], point)
             if self.loss.size is not None and size != self.loss.size:
                 raise checks.InputError(
                     f"risk: {size} features do not fit {self.loss.size} targets, give as many "
