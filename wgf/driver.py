@@ -83,7 +83,7 @@ def multiples(every: float, count: int) -> np.ndarray:
 
 
 def distinct(times: np.ndarray, until: float) -> np.ndarray:
-    """Return the times in order; of those that differ by rounding the one that is written shortest."""
+    """Return the times in order, one of those that differ by rounding: the shortest in print."""
     times = np.sort(times)
     groups = np.split(times, np.flatnonzero(np.diff(times) > NEAR * until) + 1)
     return np.array(

@@ -3,6 +3,8 @@
 *Linear* terms integrate a potential, ``∫ V dmu``; `Risk` composes a loss with the model output.
 """
 
+import copy
+
 import numpy as np
 
 from wgf import checks
