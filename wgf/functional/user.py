@@ -72,19 +72,11 @@ class Differences:
         self.scales = self.walls = None
         if measure is None:
             return
+        self.scales = measure.scales[columns]
         if measure.domain is not None:
+            free = -np.inf, np.inf
             axes = measure.domain.axes[columns]
-            self.scales = np.array([axis.length for axis in axes]) / 4
-            self.walls = np.array(
-                [(-np.inf, np.inf) if axis.periodic else (axis.lower, axis.upper) for axis in axes]
-            ).T
-        else:
-            points = measure.points[:, columns]
-            spread = np.ptp(points, axis=0)
-            sizes = np.abs(points).max(axis=0)
-            # without a spread of its own an axis takes the largest, or the size of the points
-            largest = spread.max() if spread.max() > 0 else 1.0
-            self.scales = np.where(spread > 0, spread, np.maximum(largest, sizes * (spread == 0)))
+            self.walls = np.array([free if a.periodic else (a.lower, a.upper) for a in axes]).T
 
     def steps(self, function, points, precision):
         """Return the step along every axis, shape ``(k, d)``.
