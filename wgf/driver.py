@@ -335,7 +335,7 @@ def _states(flow, stepper, times, conditions, world, steps=-1, profile=None):
             if target == LONGEST:
                 # steppers measure a step too small by what they were allowed
                 left = min(left, max(1e3, 10 * stepper.time))
-            with one_library_thread(), profile("step"):
+            with one_library_thread(), profile("step"), np.errstate(all="ignore"):
                 stepper.advance(left)
             if abs(stepper.time - target) <= 1e-14 * target:
                 stepper.land(float(target))

@@ -44,6 +44,15 @@ class Stored(Fixed):
         self.step, self.landing = step, landing
 
 
+def noise_of(seed: int) -> np.random.Generator:
+    """Return the generator of a run's noise, which repeats no number that a start was drawn with.
+
+    A start of the same seed draws from the stream `seed` or ``[seed, 3]``, batches from
+    ``[seed, 1]``.
+    """
+    return np.random.default_rng([seed, 2])
+
+
 class ParticleStepper(Stepper):
     """Particles, the functional at them, and its gradient.
 

@@ -348,8 +348,10 @@ def _particles(points, weights, mesh):
 
 def _outer(factors):
     values = factors[0]
-    for factor in factors[1:]:
-        values = np.multiply.outer(values, factor)
+    # the tails of a product may be smaller than any number: 0 is right there
+    with np.errstate(under="ignore"):
+        for factor in factors[1:]:
+            values = np.multiply.outer(values, factor)
     return values
 
 

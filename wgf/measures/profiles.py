@@ -14,6 +14,8 @@ def per_axis(what, value, mesh):
     return np.broadcast_to(value, (mesh.dimension,))
 
 
+# tails may be smaller than any number, and a deviation so small that an edge is infinitely far
+@np.errstate(over="ignore", under="ignore")
 def normal_shares(axis, mean, std):
     """Return the mass of a normal in the cells of an axis, wrapped on a period."""
     from scipy.special import ndtr
@@ -28,8 +30,7 @@ def normal_shares(axis, mean, std):
         # the tail after 9 deviations is below round-off
         images = int(np.ceil(1 + 9 * std / axis.length))
         shifts = np.arange(-images, images + 1) * axis.length
-    with np.errstate(over="ignore"):
-        edges = (axis.edges[:, None] - mean + shifts) / std
+    edges = (axis.edges[:, None] - mean + shifts) / std
     # differences are taken on the side of the mean where ndtr is small: no cancellation
     left, right = edges[:-1], edges[1:]
     upper = np.where(left > 0, ndtr(-left), ndtr(right))
