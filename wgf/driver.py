@@ -231,7 +231,8 @@ def solve(
     world = parallel.world()
     # a condition on the measure needs it on every rank
     world = world.keeping(world.size == 1 or save is None or any(each.looks for each in conditions))
-    with one_library_thread():
+    # an overflow shows in the objective, which a sentence reports
+    with one_library_thread(), np.errstate(all="ignore"):
         recorder = Recorder(flow, start, method, world, save, overwrite, resume)
         measure = recorder.stored() if resume else start
         try:
@@ -301,7 +302,7 @@ def iterate(
     times = output_times(until, every, at)
     conditions = _conditions(flow, start, until, stop, tolerance, gap)
     world = parallel.world()
-    with one_library_thread():
+    with one_library_thread(), np.errstate(all="ignore"):
         stepper = _prepared(method, flow, start, world)
         _warn_of_support(flow, start)
     yield from _states(flow, stepper, times, conditions, world)
@@ -309,9 +310,7 @@ def iterate(
 
 def _prepared(method, flow, start, world):
     """Return a stepper at the start, where the objective is finite."""
-    # an overflow shows in the objective, which is told in a sentence
-    with np.errstate(all="ignore"):
-        stepper = method.prepare(flow, start, world)
+    stepper = method.prepare(flow, start, world)
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"

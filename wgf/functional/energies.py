@@ -315,6 +315,7 @@ class _Convolution:
                 "interaction kernel: not finite on the mesh away from 0, give a kernel that is "
                 "singular at 0 only"
             )
+        self.largest = float(np.abs(table).max())
         self.spectrum = fft.rfftn(table) * mesh.cell_volume
 
     def _averages(self, term, index, nodes, parts):
