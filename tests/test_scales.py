@@ -174,7 +174,7 @@ def heavy(units, side):
     temperature = 0.2 * E / m
     flow = wgf.HeavyBall(units.functional(), 0.5 / T, temperature, mobility=mobility)
     if side == "mesh":
-        phase = wgf.phase_space(units.mesh(24), 3.5 * L / T, 24)
+        phase = wgf.phase_space(units.mesh(24), 4.5 * L / T, 32)
         start = wgf.maxwellian(units.density(cells=24), temperature * mobility["x"], phase)
         method = wgf.KineticFiniteVolume()
     else:
