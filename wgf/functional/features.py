@@ -370,7 +370,19 @@ class Features(FeatureMap):
         """Call the function once, at a point or at the origin, to learn the number of samples."""
         if self._size is None:
             point = np.zeros((1, dimension)) if point is None else point
-            self.unit(point[:, int(self.amplitude) :])
+            rest = point[:, int(self.amplitude) :]
+            try:
+                self.unit(rest)
+            except checks.InputError as error:
+                if not isinstance(error.__cause__, ValueError | IndexError):
+                    raise
+                # most often the function wants another number of coordinates
+                after = " after the amplitude" if self.amplitude else ""
+                raise checks.InputError(
+                    f"features function: given the shape {rest.shape}, one column per axis{after}, "
+                    f"it raised '{str(error.__cause__).strip()}', give a measure with the axes "
+                    "that the function takes"
+                ) from error.__cause__
         return self._size
 
     def on(self, measure):

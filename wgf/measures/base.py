@@ -4,6 +4,7 @@ Both read as weighted points: `blocks` yields ``(points, weights)`` a few thousa
 so that a functional written once serves the two.
 """
 
+import functools
 import importlib
 from typing import Any, ClassVar
 
@@ -73,7 +74,7 @@ class Measure(Drawn):
         """Return the names of the axes: its own, those `declared` elsewhere, or ``x1, x2, …``."""
         return tuple(self.names or declared or (f"x{i + 1}" for i in range(self.dimension)))
 
-    @property
+    @functools.cached_property
     def scales(self):
         """Length that counts as one along every axis, shape ``(dimension,)``.
 

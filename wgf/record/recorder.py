@@ -97,7 +97,10 @@ class Recorder:
             self.run = open_run(self.path)
             self.saved = self.run.restart()
             self._refuse_other(self.saved.pop(IDENTITY, None))
-            return self.run.final
+            final = self.run.final
+            # what counts as one along an axis was taken from the start
+            final.scales = self.start.scales
+            return final
         except BaseException:
             self.release()
             raise
