@@ -51,6 +51,7 @@ _ROOMS = {
         "GradientDescent",
         "HeavyBallParticles",
         "Langevin",
+        "Rosenbrock",
         "RungeKutta",
         "StochasticGradient",
     ),

@@ -80,6 +80,13 @@ class FeatureMap:
         value = self.unit(rest) @ residual
         return value, np.einsum("knd,n->kd", self.unit_gradient(rest), residual)
 
+    def unit_hessian(self, rest, residual):
+        """Return the Hessian of ``<residual, unit>``, shape ``(k, d', d')``.
+
+        Here by differences of `unit_pullback`.
+        """
+        return Differences()(lambda near: self.unit_pullback(near, residual)[1], rest)
+
     def _split(self, points):
         points = np.asarray(points, dtype=np.float64)
         if self.amplitude:
@@ -126,6 +133,24 @@ class FeatureMap:
             else:
                 result[rows] = slope
         return result
+
+    def derivatives(self, points, residual):
+        """Return those of ``phi``, shape ``(k, d, n)``, and the Hessian of `potential`.
+
+        The latter has the shape ``(k, d, d)``.
+        """
+        amplitude, rest = self._split(points)
+        slope = np.swapaxes(self.unit_gradient(rest), 1, 2)
+        hessian = self.unit_hessian(rest, residual)
+        if not self.amplitude:
+            return slope, hessian
+        gradient = np.empty((*points.shape, slope.shape[2]))
+        gradient[:, 0] = self.unit(rest)
+        np.multiply(amplitude[:, None, None], slope, out=gradient[:, 1:])
+        bordered = np.zeros((*points.shape, points.shape[1]))
+        np.multiply(amplitude[:, None, None], hessian, out=bordered[:, 1:, 1:])
+        bordered[:, 0, 1:] = bordered[:, 1:, 0] = slope @ residual
+        return gradient, bordered
 
 
 class Neurons(FeatureMap):
@@ -196,6 +221,15 @@ class Neurons(FeatureMap):
         if self.bias:
             gradient = np.concatenate([gradient, slope.sum(axis=1, keepdims=True)], axis=1)
         return value @ residual, gradient
+
+    def unit_hessian(self, rest, residual):
+        if self.sigma.bend is None:
+            return super().unit_hessian(rest, residual)
+        bend = self.sigma.bend(*self.sigma(self.arguments(rest))) * residual
+        inputs = self.inputs
+        if self.bias:
+            inputs = np.concatenate([inputs, np.ones((self.size, 1))], axis=1)
+        return (inputs.T * bend[:, None, :]) @ inputs
 
     def curvature_bound(self, residual):
         if self.sigma.steepest is None:
@@ -283,6 +317,19 @@ class Dirichlet(Filter):
         ]
         return np.stack(columns, axis=2)
 
+    def unit_hessian(self, rest, residual):
+        # the second derivative of every factor is -frequency^2 times it
+        frequency = 2 * np.pi * np.arange(1, self.order + 1)
+        square = np.concatenate([[0.0], frequency, frequency]) ** 2
+        pairs = [self._factors(rest[:, i]) for i in range(self.dimension)]
+        triples = [(value, slope, -square * value) for value, slope in pairs]
+        result = np.empty((*rest.shape, self.dimension))
+        for i, j in np.ndindex(result.shape[1:]):
+            orders = [(k == i) + (k == j) for k in range(self.dimension)]
+            product = self._product([triple[n] for triple, n in zip(triples, orders)])
+            result[:, i, j] = product @ residual
+        return result
+
     def curvature_bound(self, residual):
         # every derivative of psi has the same norm at every position
         squares = (2 * np.pi * np.arange(1, self.order + 1)) ** 2
@@ -323,6 +370,12 @@ class Gaussian(Filter):
 
     def unit_gradient(self, rest):
         return self.unit(rest)[:, :, None] * self._displacements(rest) / self.std**2
+
+    def unit_hessian(self, rest, residual):
+        z = self._displacements(rest) / self.std
+        weights = self.unit(rest) * residual
+        spread = np.swapaxes(z * weights[:, :, None], 1, 2) @ z
+        return (spread - weights.sum(axis=1)[:, None, None] * np.eye(z.shape[2])) / self.std**2
 
     def curvature_bound(self, residual):
         return float(np.abs(residual).sum() / self.std**2)
@@ -417,6 +470,12 @@ class Features(FeatureMap):
                 )
             return values
         return self.differences(self.unit, rest, self.function.precision)
+
+    def unit_hessian(self, rest, residual):
+        # differences of differences ask for a longer step
+        given = self.gradient is not None
+        precision = self.gradient.precision if given else self.function.precision ** (2 / 3)
+        return self.differences(lambda near: self.unit_pullback(near, residual)[1], rest, precision)
 
     def __repr__(self):
         return f"Features({self.function.name}{', amplitude=True' if self.amplitude else ''})"

@@ -142,6 +142,10 @@ class LinearTerm(Term):
         """Return ``∇V(points)``, shape ``(k, d)``."""
         return self.slope(points, names)
 
+    def hessian(self, points, names):
+        """Return the second derivatives of ``V``, shape ``(k, d, d)``; here by differences."""
+        return Differences()(lambda near: self.slope(near, names), points)
+
 
 class _AxisTerm(Weighted, LinearTerm):
     """A linear term ``∫ sum_i V(theta_i) dmu`` over some axes; subclasses give `profile`."""
@@ -205,6 +209,11 @@ class Ridge(_AxisTerm):
         """Return ``strength theta``."""
         return self.strength * points * self.mask(names)
 
+    def hessian(self, points, names):
+        """Return ``strength`` on the diagonal."""
+        diagonal = np.diag(self.strength * self.mask(names))
+        return np.broadcast_to(diagonal, (*points.shape, points.shape[1]))
+
 
 class Potential(Weighted, LinearTerm):
     """The user's own potential ``∫ V dmu``.
@@ -264,6 +273,13 @@ class Potential(Weighted, LinearTerm):
                 "return one row per point"
             )
         return self._times(values)
+
+    def hessian(self, points, names):
+        """Return the second derivatives of ``V``, shape ``(k, d, d)``, by differences."""
+        # differences of differences ask for a longer step
+        given = self.given_gradient is not None
+        precision = self.given_gradient.precision if given else self.function.precision ** (2 / 3)
+        return self.differences(lambda near: self.slope(near, names), points, precision)
 
     def __repr__(self):
         tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
