@@ -100,7 +100,7 @@ def test_user_functions_of_the_wrong_shape_are_named():
             wgf.Risk(
                 wgf.Features(lambda p: p * np.ones(3), amplitude=True), wgf.Squared(np.ones(3))
             ),
-            r"given the shape \(1, 0\), a column an axis after the amplitude",
+            r"given the shape \(1, 0\), one column per axis after the amplitude",
         ),
     ):
         with pytest.raises(wgf.InputError, match=message):

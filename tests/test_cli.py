@@ -250,10 +250,10 @@ def test_a_signal_ends_the_run_after_its_step(trouble, capsys, name, code):
     assert run.final.points.shape == (1, 1)
 
 
-def test_trouble_in_the_users_own_code_shows_itself(trouble):
+def test_trouble_in_the_users_own_code_shows_itself(trouble, capsys):
     script = trouble("raise ValueError('own trouble')")
-    with pytest.raises(ValueError, match="own trouble"):
-        wgf_run("--method", "particles", "--out", "out", script=script)
+    assert wgf_run("--method", "particles", "--out", "out", script=script) == 2
+    assert "it raised ValueError (own trouble)" in error_line(capsys)
 
 
 def test_a_file_that_cannot_be_read_is_one_line(folder, capsys):

@@ -250,11 +250,11 @@ def test_figures_of_both_sides(tmp_path):
 # a coarse mesh reaches the walls
 @pytest.mark.filterwarnings("ignore:box")
 def test_solver_on_the_line():
-    solutions, system, _ = solve("heavy_ball_2d", cells=48, until=8.0, particles=2000)
+    solutions, system, _ = solve("heavy_ball_2d", cells=48, until=8.0, particles=8000)
     for solution in solutions.values():
         assert np.diff(solution.diagnostics["objective"]).max() > 0
     assert np.diff(solutions["mesh"].diagnostics["lyapunov"]).max() <= 0
-    # 2000 particles know F to about a hundredth
+    # 8000 particles know F, which is small at the end, to some hundredths
     assert objective_gap(solutions) < 0.05
     assert "E from" in system.report(solutions)
 

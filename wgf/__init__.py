@@ -8,7 +8,7 @@ import importlib.abc
 import importlib.util
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ROOMS = {
     "checks": (
@@ -51,6 +51,7 @@ _ROOMS = {
         "GradientDescent",
         "HeavyBallParticles",
         "Langevin",
+        "Rosenbrock",
         "RungeKutta",
         "StochasticGradient",
     ),

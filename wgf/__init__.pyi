@@ -50,6 +50,7 @@ from wgf.lagrangian import ForwardBackward as ForwardBackward
 from wgf.lagrangian import GradientDescent as GradientDescent
 from wgf.lagrangian import HeavyBallParticles as HeavyBallParticles
 from wgf.lagrangian import Langevin as Langevin
+from wgf.lagrangian import Rosenbrock as Rosenbrock
 from wgf.lagrangian import RungeKutta as RungeKutta
 from wgf.lagrangian import StochasticGradient as StochasticGradient
 from wgf.measures.density import Density as Density

@@ -84,19 +84,12 @@ def whole(what, value, minimum=0, maximum=None):
 
 
 def array(what, value, shape=None, dimensions=None):
-    """Return `value` as a finite C-contiguous float64 array or raise `InputError`.
+    """Return a copy of `value` as a finite C-contiguous float64 array or raise `InputError`.
 
     `shape` fixes lengths (None leaves one free); `dimensions` lists the allowed numbers of
     dimensions.
     """
-    try:
-        result = np.ascontiguousarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputTypeError(
-            f"{what}: {type(value).__name__} is not an array of numbers, give a numeric array"
-        ) from None
-    if np.ndim(value) == 0:
-        result = result.reshape(())
+    result = np.array(_numbers(what, value, "give a numeric array"), dtype=np.float64, order="C")
     if dimensions is not None and result.ndim not in dimensions:
         allowed = " or ".join(str(n) for n in dimensions)
         raise InputError(
@@ -123,13 +116,28 @@ def array(what, value, shape=None, dimensions=None):
 
 
 def returned(what, values):
-    """Return what a user's function returned as a float64 array, finite or not."""
+    """Return a copy of what a user's function returned as a float64 array, finite or not."""
+    return np.array(_numbers(what, values, "return a numeric array"), dtype=np.float64)
+
+
+def _numbers(what, value, remedy):
+    """Return `value` as an array of real numbers, each of which is there."""
+    hidden = np.ma.getmaskarray(value).sum() if np.ma.isMaskedArray(value) else 0
+    if hidden:
+        raise InputError(
+            f"{what}: {int(hidden)} of {np.size(value)} numbers are masked, remove or fill them"
+        )
     try:
-        return np.asarray(values, dtype=np.float64)
+        found = np.asarray(value)
+        if found.dtype.kind == "O":
+            found = found.astype(np.float64)
     except (TypeError, ValueError):
-        raise InputTypeError(
-            f"{what}: {type(values).__name__} is not an array of numbers, return a numeric array"
-        ) from None
+        found = None
+    if found is None or found.dtype.kind not in "fiub":
+        kind = type(value).__name__ if found is None else f"{found.dtype} data"
+        kind = type(value).__name__ if found is not None and found.ndim == 0 else kind
+        raise InputTypeError(f"{what}: {kind} is not an array of numbers, {remedy}")
+    return found
 
 
 def flag(what, value):

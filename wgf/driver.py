@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import importlib
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from wgf.stepping import Method, defaults, require
 from wgf.stepping.stop import State, Stationary, condition
 from wgf.theory.separation import one_sided
 
+# relative difference of times that is rounding
+NEAR = 1e-12
 # no state takes so long to settle; a step may be of any length below
 LONGEST = 1e12
 # fraction of the mass at a wall from which the box is said to be too small
@@ -49,23 +52,43 @@ def output_times(until: float | str, every: float | None = None, at: Any = None)
         raise checks.InputError(f"every: {every!r} and at are both given, give one of them")
     if at is not None:
         times = checks.array("at", at, dimensions=(1,))
-        if len(times) and (times.min() < 0 or times.max() > until):
+        if len(times) and (times.min() < 0 or times.max() > until * (1 + NEAR)):
             worst = times.min() if times.min() < 0 else times.max()
             raise checks.InputError(f"at: {worst:g} lies outside [0, {until:g}], leave it out")
     elif every is not None:
         every = checks.number("every", every, above=0)
         with np.errstate(over="ignore"):
-            count = np.floor(np.float64(until) / every * (1 + 1e-12))
+            count = np.floor(np.float64(until) / every * (1 + NEAR))
         if count > 10**6:
             raise checks.InputError(
                 f"every: {every:g} asks for {count:g} snapshots until {until:g}, give a longer one"
             )
-        times = every * np.arange(1, count + 1)
+        times = multiples(every, int(count))
     else:
         times = np.zeros(0)
-    # a time that rounding put next to the end is the end
-    times = times[times < until * (1 - 1e-12)]
-    return np.unique(np.concatenate([[0.0], times, [until]]))
+    # times that rounding put next to the start or the end are these
+    inside = (times > until * NEAR) & (times < until * (1 - NEAR))
+    return np.concatenate([[0.0], distinct(times[inside], until), [until]])
+
+
+def multiples(every: float, count: int) -> np.ndarray:
+    """Return ``every, 2 every, …``: those of the decimal number if `every` is a short one.
+
+    Three times 0.1 then is 0.3, as a user writes it who ends a run there.
+    """
+    exact = decimal.Decimal(repr(every))
+    if len(exact.as_tuple().digits) > 15:
+        return every * np.arange(1, count + 1)
+    return np.array([float(exact * k) for k in range(1, count + 1)])
+
+
+def distinct(times: np.ndarray, until: float) -> np.ndarray:
+    """Return the times in order, one of those that differ by rounding: the shortest in print."""
+    times = np.sort(times)
+    groups = np.split(times, np.flatnonzero(np.diff(times) > NEAR * until) + 1)
+    return np.array(
+        [min(group, key=lambda t: len(repr(float(t)))) for group in groups if len(group)]
+    )
 
 
 def check(
@@ -208,7 +231,8 @@ def solve(
     world = parallel.world()
     # a condition on the measure needs it on every rank
     world = world.keeping(world.size == 1 or save is None or any(each.looks for each in conditions))
-    with one_library_thread():
+    # an overflow shows in the objective, which a sentence reports
+    with one_library_thread(), np.errstate(all="ignore"):
         recorder = Recorder(flow, start, method, world, save, overwrite, resume)
         measure = recorder.stored() if resume else start
         try:
@@ -278,7 +302,7 @@ def iterate(
     times = output_times(until, every, at)
     conditions = _conditions(flow, start, until, stop, tolerance, gap)
     world = parallel.world()
-    with one_library_thread():
+    with one_library_thread(), np.errstate(all="ignore"):
         stepper = _prepared(method, flow, start, world)
         _warn_of_support(flow, start)
     yield from _states(flow, stepper, times, conditions, world)
@@ -286,9 +310,7 @@ def iterate(
 
 def _prepared(method, flow, start, world):
     """Return a stepper at the start, where the objective is finite."""
-    # an overflow shows in the objective, which is told in a sentence
-    with np.errstate(all="ignore"):
-        stepper = method.prepare(flow, start, world)
+    stepper = method.prepare(flow, start, world)
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
@@ -306,15 +328,15 @@ def _states(flow, stepper, times, conditions, world, steps=-1, profile=None):
         state = State(stepper, flow, steps)
         state.snapshot = True
         yield state
-    for target in times[times > stepper.time]:
+    for target in times[times > stepper.time * (1 + NEAR)]:
         while stepper.time < target:
             left = target - stepper.time
             if target == LONGEST:
                 # steppers measure a step too small by what they were allowed
                 left = min(left, max(1e3, 10 * stepper.time))
-            with one_library_thread(), profile("step"):
+            with one_library_thread(), profile("step"), np.errstate(all="ignore"):
                 stepper.advance(left)
-            if abs(stepper.time - target) <= 1e-14 * max(1.0, abs(target)):
+            if abs(stepper.time - target) <= 1e-14 * target:
                 stepper.land(float(target))
             steps += 1
             state = State(stepper, flow, steps)

@@ -79,7 +79,7 @@ def test_weak_order_two():
         method, count = wgf.Baoab(step, seed=5), 3
         start = wgf.Particles([[0.0], [1.0], [0.0]], velocities=[[0.0], [0.0], [1.0]])
         stepper = method.prepare(flow, start)
-        noise = np.random.default_rng(5).normal(size=(count, 1))
+        noise = np.random.default_rng([5, 2]).normal(size=(count, 1))
         stepper.advance(step)
         found = np.hstack([stepper.points, stepper.velocities])
         # what the noise of particle 0 did, a unit of it, is what it did to the others

@@ -181,6 +181,20 @@ class DiscreteFunctional:
             return np.inf
         return self.slab.sum(values * (variation - lowest)) * self.mesh.cell_volume
 
+    def cancelled(self, outputs: Outputs, mass: float) -> float:
+        """Return, in units of the relative round-off, how much ``F`` may lose by cancellation.
+
+        A risk is small where its output meets the data, an interaction where all mass is together:
+        what they are made of is then known better than they are.
+        """
+        total = 0.0
+        for risk, output in zip(self.risks, outputs):
+            target = 0.0 if risk.loss.target is None else np.abs(risk.loss.target) / risk.scale
+            total += float(np.abs(risk.residual(output)) @ (np.abs(output) + target))
+        for term in self.pairs:
+            total += term.table(self.mesh).largest * mass**2
+        return total
+
     def stiffness(self, values: np.ndarray, rate: float) -> float:
         """Return the largest decay rate of a cell by the energies, `rate` that of the axes."""
         return sum(energy.stiffness(values, rate, self.slab) for energy in self.energies)

@@ -67,6 +67,8 @@ class DescentStepper(SlabStepper):
         self.finite(dt, objective=objective, **also)
         scale = sum(abs(part) for part in parts.values())
         rise = objective - (allowed + ROUND_OFF * scale)
+        if rise > 0:
+            rise -= ROUND_OFF * self.discrete.cancelled(outputs, mass)
         return Trial((outputs, mass, parts), rise=rise)
 
     def diagnosed(self, variation: Variation, **more: float) -> Diagnosis:

@@ -41,6 +41,8 @@ class Activation:
 
     homogeneous = False
     code: int | None = None
+    # sigma'' of sigma and sigma', None if it is not known
+    bend: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
     def __init__(
         self,
@@ -122,10 +124,12 @@ TANH = _BuiltIn(
     *("tanh", 1, np.tanh, lambda value: 1 - value**2),
     parity=-1,
     steepest=4 / (3 * math.sqrt(3)),
+    bend=lambda value, slope: -2 * value * slope,
 )
 SIGMOID = _BuiltIn(
     *("sigmoid", 2, lambda z: 0.5 * (1 + np.tanh(0.5 * z)), lambda value: value * (1 - value)),
     steepest=1 / (6 * math.sqrt(3)),
+    bend=lambda value, slope: (1 - 2 * value) * slope,
 )
 ACTIVATIONS = {each.name: each for each in (RELU, TANH, SIGMOID)}
 

@@ -5,6 +5,7 @@ import numpy as np
 from wgf import checks
 from wgf.functional import forms
 from wgf.functional.functional import Term, Weighted
+from wgf.functional.user import UserFunction
 from wgf.measures.base import BLOCK_ROWS
 
 PAIRS_PER_BLOCK = 1 << 20
@@ -170,11 +171,8 @@ class Interaction(Weighted):
 
     def __init__(self, kernel, gradient=None, strength=1.0):
         self.strength = checks.number("interaction strength", strength)
-        for what, call in (("interaction kernel", kernel), ("interaction gradient", gradient)):
-            if not callable(call) and not (call is None and what.endswith("gradient")):
-                raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
-        self.kernel = kernel
-        self.given_gradient = gradient
+        self.kernel = UserFunction("interaction kernel", kernel)
+        self.given_gradient = gradient and UserFunction("interaction gradient", gradient)
         self._tables = {}
         for dimension in (1, 2, 3, 4):
             probe = np.random.default_rng(dimension).normal(size=(64, dimension))
@@ -186,7 +184,7 @@ class Interaction(Weighted):
 
     def _evaluate(self, displacements):
         with np.errstate(all="ignore"):
-            values = checks.returned("interaction kernel", self.kernel(displacements))
+            values = self.kernel(displacements)
         if values.shape != (len(displacements),):
             raise checks.InputError(
                 f"interaction kernel: shape {values.shape} for {len(displacements)} displacements, "
@@ -202,7 +200,7 @@ class Interaction(Weighted):
                 f"interaction kernel: {values[int(np.argmin(finite))]} away from 0 is not finite, "
                 "give a kernel that is singular at 0 only"
             )
-        if not np.allclose(values, mirrored, rtol=1e-9, atol=1e-12):
+        if np.abs(values - mirrored).max(initial=0.0) > 1e-9 * np.abs(values).max(initial=0.0):
             worst = int(np.argmax(np.abs(values - mirrored)))
             raise checks.InputError(
                 f"interaction kernel: W(z) = {values[worst]:g} but W(-z) = {mirrored[worst]:g}, "
@@ -251,7 +249,6 @@ class Interaction(Weighted):
         if self.given_gradient is not None:
             with np.errstate(all="ignore"):
                 values = self.given_gradient(displacements)
-            values = checks.returned("interaction gradient", values).copy()
             if values.shape != displacements.shape:
                 raise checks.InputError(
                     f"interaction gradient: shape {values.shape} for displacements of shape "
@@ -262,12 +259,13 @@ class Interaction(Weighted):
             values = np.empty(displacements.shape)
             distance = np.sqrt(np.sum(displacements**2, axis=1))
             # the step stays well inside the distance to a singularity at 0
-            step = 1e-5 * np.where(distance > 0, np.minimum(distance, 1.0), 1.0)
+            step = self.kernel.precision ** (1 / 3) * np.where(distance > 0, distance, 1.0)
             for i in range(displacements.shape[1]):
                 shift = np.zeros(displacements.shape)
                 shift[:, i] = step
                 ahead, back = displacements + shift, displacements - shift
-                values[:, i] = (self._evaluate(ahead) - self._evaluate(back)) / (2 * step)
+                width = ahead[:, i] - back[:, i]
+                values[:, i] = (self._evaluate(ahead) - self._evaluate(back)) / width
         values[~displacements.any(axis=1)] = 0.0
         return values
 
@@ -288,7 +286,7 @@ class Interaction(Weighted):
 
     def __repr__(self):
         tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
-        return f"Interaction({getattr(self.kernel, '__name__', 'kernel')}{tail})"
+        return f"Interaction({self.kernel.name}{tail})"
 
 
 class _Convolution:
@@ -317,6 +315,7 @@ class _Convolution:
                 "interaction kernel: not finite on the mesh away from 0, give a kernel that is "
                 "singular at 0 only"
             )
+        self.largest = float(np.abs(table).max())
         self.spectrum = fft.rfftn(table) * mesh.cell_volume
 
     def _averages(self, term, index, nodes, parts):

@@ -5,121 +5,26 @@ A feature map declares its axes (`names`), whether the first of them is an ampli
 form a matrix of size cells times samples.
 """
 
-import math
+import copy
 
 import numpy as np
 
 from wgf import checks
 from wgf.functional.activations import ACTIVATIONS, Activation, activation_of
+from wgf.functional.feature_map import BLOCK_ENTRIES, FeatureMap
+from wgf.functional.filters import Dirichlet, Filter, Gaussian
+from wgf.functional.user import Differences, UserFunction
 
-__all__ = ["ACTIVATIONS", "FeatureMap", "Features", "Filter", "Neurons"]
-
-BLOCK_ENTRIES = 1 << 18
-MOST_SAMPLES = 1 << 31
-
-
-class FeatureMap:
-    """Base of all features: subclasses give `unit` and `unit_gradient`.
-
-    Attributes
-    ----------
-    names : tuple of str or None
-        Axis names in array order; None takes the names of the measure.
-    amplitude : bool
-        Whether the first axis multiplies ``unit`` of the others.
-    homogeneity : {"none", "partial", "full"}
-        ``partial``: ``phi = a unit(x)``; ``full``: 2-homogeneous in all coordinates
-        (Chizat & Bach 2018, section 3).
-    kinked : bool
-        Whether the gradient jumps (ReLU): adaptive integrators then use a looser tolerance.
-    size : int
-        Number of samples ``n``.
-    parity : {-1, 1} or None
-        ``unit(-rest) = parity unit(rest)``, so that a mesh around 0 needs half of its features.
-    """
-
-    names = None
-    amplitude = False
-    parity = None
-    homogeneity = "none"
-    kinked = False
-    abscissa = None
-
-    def subset(self, samples):
-        """Return the features of these samples only, an array of indices.
-
-        Raises
-        ------
-        InputError
-            For features that are not those of single samples.
-        """
-        raise checks.InputError(
-            f"batch: {self!r} has no samples to draw from, use wgf.Neurons or Filter.gaussian"
-        )
-
-    def unit(self, rest):
-        """Features at amplitude 1, ``(k, d') -> (k, n)``."""
-        raise TypeError(f"{type(self).__name__} gives no unit(rest), define it")
-
-    def unit_gradient(self, rest):
-        """Derivatives of `unit`, ``(k, d') -> (k, n, d')``."""
-        raise TypeError(f"{type(self).__name__} gives no unit_gradient(rest), define it")
-
-    def curvature_bound(self, residual):
-        """Return a bound on the norm of the Hessian of ``<residual, unit>``, None if unknown."""
-        return None
-
-    def unit_pullback(self, rest, residual):
-        """Return ``(unit . residual, d/d rest of it)``, shapes ``(k,)`` and ``(k, d')``."""
-        value = self.unit(rest) @ residual
-        return value, np.einsum("knd,n->kd", self.unit_gradient(rest), residual)
-
-    def _split(self, points):
-        points = np.asarray(points, dtype=np.float64)
-        if self.amplitude:
-            return points[:, 0], points[:, 1:]
-        return np.ones(len(points)), points
-
-    def values(self, points):
-        """Return ``phi`` at `points`, ``(k, d) -> (k, n)``."""
-        amplitude, rest = self._split(points)
-        return amplitude[:, None] * self.unit(rest)
-
-    def row_blocks(self, rows):
-        """Yield slices of rows whose features fit in cache."""
-        step = max(1, BLOCK_ENTRIES // max(1, self.size))
-        for start in range(0, rows, step):
-            yield slice(start, min(start + step, rows))
-
-    def output(self, points, weights):
-        """Return ``sum_i weights_i phi(points_i)``, shape ``(n,)``, in blocks of rows."""
-        amplitude, rest = self._split(points)
-        moments = amplitude * weights
-        total = np.zeros(self.size)
-        for rows in self.row_blocks(len(rest)):
-            total += moments[rows] @ self.unit(rest[rows])
-        return total
-
-    def potential(self, points, residual):
-        """Return ``<residual, phi(points)>``, shape ``(k,)``, in blocks of rows."""
-        amplitude, rest = self._split(points)
-        result = np.empty(len(rest))
-        for rows in self.row_blocks(len(rest)):
-            result[rows] = amplitude[rows] * (self.unit(rest[rows]) @ residual)
-        return result
-
-    def potential_gradient(self, points, residual):
-        """Return the gradient of `potential` in the point, shape ``(k, d)``."""
-        amplitude, rest = self._split(points)
-        result = np.empty(np.shape(points))
-        for rows in self.row_blocks(len(rest)):
-            value, slope = self.unit_pullback(rest[rows], residual)
-            if self.amplitude:
-                result[rows, 0] = value
-                result[rows, 1:] = amplitude[rows, None] * slope
-            else:
-                result[rows] = slope
-        return result
+__all__ = [
+    "ACTIVATIONS",
+    "BLOCK_ENTRIES",
+    "Dirichlet",
+    "FeatureMap",
+    "Features",
+    "Filter",
+    "Gaussian",
+    "Neurons",
+]
 
 
 class Neurons(FeatureMap):
@@ -191,6 +96,15 @@ class Neurons(FeatureMap):
             gradient = np.concatenate([gradient, slope.sum(axis=1, keepdims=True)], axis=1)
         return value @ residual, gradient
 
+    def unit_hessian(self, rest, residual):
+        if self.sigma.bend is None:
+            return super().unit_hessian(rest, residual)
+        bend = self.sigma.bend(*self.sigma(self.arguments(rest))) * residual
+        inputs = self.inputs
+        if self.bias:
+            inputs = np.concatenate([inputs, np.ones((self.size, 1))], axis=1)
+        return (inputs.T * bend[:, None, :]) @ inputs
+
     def curvature_bound(self, residual):
         if self.sigma.steepest is None:
             return None
@@ -202,129 +116,6 @@ class Neurons(FeatureMap):
         return f"Neurons({checks.fingerprint(self.x)}, {self.sigma!r}{tail})"
 
 
-class Filter(FeatureMap):
-    """Translates of a filter, ``phi(w, x) = w psi(. - x)``, for recovering spikes.
-
-    Build one with `Filter.dirichlet` or `Filter.gaussian`. Axes: ``w, x`` on the line or the
-    torus, ``w, x1, x2`` in the plane.
-    """
-
-    amplitude = True
-    homogeneity = "partial"
-
-    @classmethod
-    def dirichlet(cls, order, dimension=1):
-        """Ideal low-pass filter on the torus ``[0, 1)^dimension``.
-
-        The features are the Fourier coefficients up to `order`, orthonormal and scaled so that
-        ``|psi(x)| = 1``: ``n = (2 order + 1)^dimension`` numbers hold the signal exactly.
-        """
-        return Dirichlet(order, dimension)
-
-    @classmethod
-    def gaussian(cls, samples, std):
-        """Gaussian filter seen at `samples`: ``psi_k(x) = exp(-|samples_k - x|^2 / 2 std^2)``.
-
-        `samples` has the shape ``(n,)`` or, in the plane, ``(n, 2)``.
-        """
-        return Gaussian(samples, std)
-
-    def _name_positions(self, dimension):
-        self.names = ("w",) + (
-            ("x",) if dimension == 1 else tuple(f"x{i + 1}" for i in range(dimension))
-        )
-
-
-class Dirichlet(Filter):
-    """The ideal low-pass filter, see `Filter.dirichlet`."""
-
-    def __init__(self, order, dimension):
-        self.order = checks.whole("dirichlet order", order, minimum=0)
-        self.dimension = checks.whole("dirichlet dimension", dimension, minimum=1, maximum=3)
-        self.size = (2 * self.order + 1) ** self.dimension
-        if self.size > MOST_SAMPLES:
-            raise checks.InputError(
-                f"dirichlet order: {self.order} makes {self.size} features, give an order with at "
-                f"most {MOST_SAMPLES}"
-            )
-        self._name_positions(self.dimension)
-
-    def _factors(self, x):
-        """Features of one coordinate and their derivatives, each ``(k, 2 order + 1)``."""
-        frequency = 2 * np.pi * np.arange(1, self.order + 1)
-        angle = x[:, None] * frequency
-        scale = 1 / math.sqrt(2 * self.order + 1)
-        cosine, sine = math.sqrt(2) * np.cos(angle), math.sqrt(2) * np.sin(angle)
-        one = np.ones((len(x), 1))
-        value = np.concatenate([one, cosine, sine], axis=1) * scale
-        slope = np.concatenate([0 * one, -frequency * sine, frequency * cosine], axis=1) * scale
-        return value, slope
-
-    def _product(self, factors):
-        result = factors[0]
-        for factor in factors[1:]:
-            result = (result[:, :, None] * factor[:, None, :]).reshape(len(result), -1)
-        return result
-
-    def unit(self, rest):
-        return self._product([self._factors(rest[:, i])[0] for i in range(self.dimension)])
-
-    def unit_gradient(self, rest):
-        pairs = [self._factors(rest[:, i]) for i in range(self.dimension)]
-        columns = [
-            self._product([pair[i == j] for j, pair in enumerate(pairs)])
-            for i in range(self.dimension)
-        ]
-        return np.stack(columns, axis=2)
-
-    def curvature_bound(self, residual):
-        # every derivative of psi has the same norm at every position
-        squares = (2 * np.pi * np.arange(1, self.order + 1)) ** 2
-        share = 2 / (2 * self.order + 1)
-        pure, mixed = share * np.sum(squares**2), (share * np.sum(squares)) ** 2
-        d = self.dimension
-        return float(np.linalg.norm(residual) * np.sqrt(d * pure + d * (d - 1) * mixed))
-
-    def __repr__(self):
-        tail = f", dimension={self.dimension}" if self.dimension > 1 else ""
-        return f"Filter.dirichlet({self.order}{tail})"
-
-
-class Gaussian(Filter):
-    """The Gaussian filter at samples, see `Filter.gaussian`."""
-
-    def __init__(self, samples, std):
-        samples = checks.array("gaussian samples", samples, dimensions=(1, 2))
-        if samples.size == 0:
-            raise checks.InputError(
-                f"gaussian samples: shape {samples.shape} is empty, give at least one sample"
-            )
-        self.samples = samples.reshape(len(samples), -1)
-        self.std = checks.number("gaussian std", std, above=0)
-        self.size = len(samples)
-        self._name_positions(self.samples.shape[1])
-        self.abscissa = self.samples[:, 0] if self.samples.shape[1] == 1 else None
-
-    def subset(self, samples):
-        return Gaussian(self.samples[samples], self.std)
-
-    def _displacements(self, rest):
-        return self.samples[None, :, :] - rest[:, None, :]
-
-    def unit(self, rest):
-        square = (self._displacements(rest) ** 2).sum(axis=2)
-        return np.exp(-0.5 * square / self.std**2)
-
-    def unit_gradient(self, rest):
-        return self.unit(rest)[:, :, None] * self._displacements(rest) / self.std**2
-
-    def curvature_bound(self, residual):
-        return float(np.abs(residual).sum() / self.std**2)
-
-    def __repr__(self):
-        return f"Filter.gaussian({checks.fingerprint(self.samples)}, {self.std:g})"
-
-
 class Features(FeatureMap):
     """The user's own features.
 
@@ -334,8 +125,10 @@ class Features(FeatureMap):
         ``phi`` at `k` points; with ``amplitude=True`` it is given the coordinates after the first
         and the first one multiplies its result.
     gradient : callable ``(k, d) -> (k, n, d)``, optional
-        Derivatives of `function`. Without it, central differences of step ``6e-6 max(1, |x|)``
-        are used (relative error about 1e-10). The mesh solver needs no gradient.
+        Derivatives of `function`. Without it differences are used, with steps that fit the axes
+        of the measure and the precision of the result (relative error about 1e-10 in double
+        precision). The mesh solver needs no gradient. A gradient that is not that of `function`
+        is refused at the start of a run of particles.
     amplitude : bool
         Whether the first axis is an amplitude.
 
@@ -346,13 +139,9 @@ class Features(FeatureMap):
     """
 
     def __init__(self, function, gradient=None, amplitude=False):
-        for what, call in (("features function", function), ("features gradient", gradient)):
-            if call is not None and not callable(call):
-                raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
-        if function is None:
-            raise checks.InputTypeError("features function: None given, give a function")
-        self.function = function
-        self.gradient = gradient
+        self.function = UserFunction("features function", function)
+        self.gradient = gradient and UserFunction("features gradient", gradient)
+        self.differences = Differences()
         self.amplitude = checks.flag("features amplitude", amplitude)
         self.homogeneity = "partial" if amplitude else "none"
         self._size = None
@@ -362,26 +151,39 @@ class Features(FeatureMap):
         """Number of samples, known once the function was called."""
         return 1 if self._size is None else self._size
 
-    def measure_size(self, dimension):
-        """Call the function once at the origin to learn the number of samples."""
+    def measure_size(self, dimension, point=None):
+        """Call the function once, at a point or at the origin, to learn the number of samples."""
         if self._size is None:
-            columns = dimension - self.amplitude
+            point = np.zeros((1, dimension)) if point is None else point
+            rest = point[:, int(self.amplitude) :]
             try:
-                self.unit(np.zeros((1, columns)))
-            except checks.InputError:
-                raise
-            except (ValueError, IndexError) as error:
+                self.unit(rest)
+            except checks.InputError as error:
+                if not isinstance(error.__cause__, ValueError | IndexError):
+                    raise
                 # most often the function wants another number of coordinates
                 after = " after the amplitude" if self.amplitude else ""
                 raise checks.InputError(
-                    f"features function: given the shape (1, {columns}), a column an axis{after}, "
-                    f"it raised '{str(error).strip()}', give a measure with the axes that the "
-                    "function takes"
-                ) from error
+                    f"features function: given the shape {rest.shape}, one column per axis{after}, "
+                    f"it raised '{str(error.__cause__).strip()}', give a measure with the axes "
+                    "that the function takes"
+                ) from error.__cause__
         return self._size
 
+    def on(self, measure):
+        """Return the features with derivatives that fit the axes of a measure."""
+        found = copy.copy(self)
+        first = int(self.amplitude)
+        found.differences = Differences(measure, slice(first, None))
+        if self.gradient is not None and measure.kind == "particles":
+            found.differences.require(
+                "features gradient", self.unit, self.unit_gradient,
+                measure.points[:, first:], self.function.precision,
+            )  # fmt: skip
+        return found
+
     def unit(self, rest):
-        values = checks.returned("features function", self.function(rest))
+        values = self.function(rest)
         if values.ndim != 2 or len(values) != len(rest):
             raise checks.InputError(
                 f"features function: shape {values.shape} for {len(rest)} points, return an array "
@@ -392,27 +194,20 @@ class Features(FeatureMap):
 
     def unit_gradient(self, rest):
         if self.gradient is not None:
-            values = checks.returned("features gradient", self.gradient(rest))
+            values = self.gradient(rest)
             if values.ndim != 3 or values.shape[::2] != rest.shape:
                 raise checks.InputError(
                     f"features gradient: shape {values.shape} for points of shape {rest.shape}, "
                     f"return an array of shape ({len(rest)}, n, {rest.shape[1]})"
                 )
             return values
-        return central_differences(self.unit, rest)
+        return self.differences(self.unit, rest, self.function.precision)
+
+    def unit_hessian(self, rest, residual):
+        # differences of differences ask for a longer step
+        given = self.gradient is not None
+        precision = self.gradient.precision if given else self.function.precision ** (2 / 3)
+        return self.differences(lambda near: self.unit_pullback(near, residual)[1], rest, precision)
 
     def __repr__(self):
-        name = getattr(self.function, "__name__", type(self.function).__name__)
-        return f"Features({name}{', amplitude=True' if self.amplitude else ''})"
-
-
-def central_differences(function, points):
-    """Return derivatives of ``function: (k, d) -> (k, …)`` with one trailing axis for ``d``."""
-    step = 6e-6 * np.maximum(1.0, np.abs(points))
-    columns = []
-    for i in range(points.shape[1]):
-        shift = np.zeros_like(points)
-        shift[:, i] = step[:, i]
-        difference = np.asarray(function(points + shift)) - np.asarray(function(points - shift))
-        columns.append(difference / (2 * step[:, i]).reshape((-1,) + (1,) * (difference.ndim - 1)))
-    return np.stack(columns, axis=-1)
+        return f"Features({self.function.name}{', amplitude=True' if self.amplitude else ''})"

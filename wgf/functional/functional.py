@@ -103,7 +103,12 @@ class Functional:
                 )
         for term in self.terms:
             term.check(names)
+            term.meet(measure.point)
         return names
+
+    def on(self, measure):
+        """Return the functional with derivatives that fit the axes of a measure."""
+        return Functional([term.on(measure) for term in self.terms])
 
     def parts(self, measure):
         """Return the value of every term by name."""
@@ -134,7 +139,7 @@ class Functional:
         where = self._points(measure, points, names)
         measured = _Named(measure, names)
         slope = np.zeros(where.shape)
-        for term in self.terms:
+        for term in self.on(measure).terms:
             if term.smooth:
                 slope += term.gradient_at(measured, where, names)
         return Kinks(self, names).slope(where, slope)
@@ -186,6 +191,12 @@ class Term(Functional):
 
     def check(self, names):
         """Raise `InputError` if the term does not fit axes called `names`."""
+
+    def meet(self, point):
+        """Raise `InputError` if the term cannot be evaluated at a point of the measure."""
+
+    def on(self, measure):
+        return self
 
     def prox(self, points, step):
         """Return the points that minimise ``V(p) + |p - points|^2 / (2 step)``, row by row.
@@ -260,6 +271,12 @@ class Scaled(Term):
 
     def check(self, names):
         self.term.check(names)
+
+    def meet(self, point):
+        self.term.meet(point)
+
+    def on(self, measure):
+        return Scaled(self.term.on(measure), self.factor)
 
     def potential(self, points, names):
         """Return the potential of a linear term."""

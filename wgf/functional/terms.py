@@ -3,13 +3,16 @@
 *Linear* terms integrate a potential, ``∫ V dmu``; `Risk` composes a loss with the model output.
 """
 
+import copy
+
 import numpy as np
 
 from wgf import checks
 from wgf.functional import forms
-from wgf.functional.features import FeatureMap, central_differences
+from wgf.functional.features import FeatureMap
 from wgf.functional.functional import Term, Weighted
 from wgf.functional.losses import Loss
+from wgf.functional.user import Differences, UserFunction
 
 
 class Risk(Term):
@@ -50,6 +53,10 @@ class Risk(Term):
     def form(self):
         return forms.Composed(self)
 
+    def on(self, measure):
+        features = self.features.on(measure)
+        return self if features is self.features else Risk(features, self.loss, self.scale)
+
     def scaled(self, factor):
         return Risk(self.features, self.loss.scaled(factor), self.scale)
 
@@ -60,8 +67,10 @@ class Risk(Term):
                 f"start: axes ({', '.join(names)}) do not match the axes ({', '.join(wanted)}) of "
                 f"the features, build the mesh as Mesh({', '.join(f'{n}=Axis(…)' for n in wanted)})"
             )
-        if wanted is None:
-            size = self.features.measure_size(len(names))
+
+    def meet(self, point):
+        if self.features.names is None:
+            size = self.features.measure_size(point.shape[1], point)
             if self.loss.size is not None and size != self.loss.size:
                 raise checks.InputError(
                     f"risk: {size} features do not fit {self.loss.size} targets, give as many "
@@ -133,6 +142,10 @@ class LinearTerm(Term):
         """Return ``∇V(points)``, shape ``(k, d)``."""
         return self.slope(points, names)
 
+    def hessian(self, points, names):
+        """Return the second derivatives of ``V``, shape ``(k, d, d)``; here by differences."""
+        return Differences()(lambda near: self.slope(near, names), points)
+
 
 class _AxisTerm(Weighted, LinearTerm):
     """A linear term ``∫ sum_i V(theta_i) dmu`` over some axes; subclasses give `profile`."""
@@ -196,6 +209,11 @@ class Ridge(_AxisTerm):
         """Return ``strength theta``."""
         return self.strength * points * self.mask(names)
 
+    def hessian(self, points, names):
+        """Return ``strength`` on the diagonal."""
+        diagonal = np.diag(self.strength * self.mask(names))
+        return np.broadcast_to(diagonal, (*points.shape, points.shape[1]))
+
 
 class Potential(Weighted, LinearTerm):
     """The user's own potential ``∫ V dmu``.
@@ -204,7 +222,9 @@ class Potential(Weighted, LinearTerm):
     ----------
     function : callable ``(k, d) -> (k,)``
     gradient : callable ``(k, d) -> (k, d)``, optional
-        Central differences are used without it. The mesh solver needs no gradient.
+        Differences are used without it, with steps that fit the axes of the measure and the
+        precision of the result. The mesh solver needs no gradient. A gradient that is not that of
+        `function` is refused at the start of a run of particles.
     strength : float, optional
         Factor of the potential.
     """
@@ -213,15 +233,23 @@ class Potential(Weighted, LinearTerm):
 
     def __init__(self, function, gradient=None, strength=1.0):
         self.strength = checks.number("potential strength", strength)
-        for what, call in (("potential function", function), ("potential gradient", gradient)):
-            if not callable(call) and not (call is None and what.endswith("gradient")):
-                raise checks.InputTypeError(f"{what}: {call!r} cannot be called, give a function")
-        self.function = function
-        self.given_gradient = gradient
+        self.function = UserFunction("potential function", function)
+        self.given_gradient = gradient and UserFunction("potential gradient", gradient)
+        self.differences = Differences()
+
+    def on(self, measure):
+        found = copy.copy(self)
+        found.differences = Differences(measure)
+        if self.given_gradient is not None and measure.kind == "particles":
+            found.differences.require(
+                "potential gradient", lambda near: self.potential(near, None),
+                lambda near: self.slope(near, None), measure.points, self.function.precision,
+            )  # fmt: skip
+        return found
 
     def potential(self, points, names):
         """Return ``V(points)``, shape ``(k,)``."""
-        values = checks.returned("potential function", self.function(points))
+        values = self.function(points)
         if values.shape != (len(points),):
             raise checks.InputError(
                 f"potential function: shape {values.shape} for {len(points)} points, return one "
@@ -235,8 +263,10 @@ class Potential(Weighted, LinearTerm):
     def slope(self, points, names):
         """Return ``∇V(points)``, shape ``(k, d)``."""
         if self.given_gradient is None:
-            return central_differences(lambda near: self.potential(near, names), points)
-        values = checks.returned("potential gradient", self.given_gradient(points))
+            return self.differences(
+                lambda near: self.potential(near, names), points, self.function.precision
+            )
+        values = self.given_gradient(points)
         if values.shape != points.shape:
             raise checks.InputError(
                 f"potential gradient: shape {values.shape} for points of shape {points.shape}, "
@@ -244,6 +274,13 @@ class Potential(Weighted, LinearTerm):
             )
         return self._times(values)
 
+    def hessian(self, points, names):
+        """Return the second derivatives of ``V``, shape ``(k, d, d)``, by differences."""
+        # differences of differences ask for a longer step
+        given = self.given_gradient is not None
+        precision = self.given_gradient.precision if given else self.function.precision ** (2 / 3)
+        return self.differences(lambda near: self.slope(near, names), points, precision)
+
     def __repr__(self):
         tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
-        return f"Potential({getattr(self.function, '__name__', 'function')}{tail})"
+        return f"Potential({self.function.name}{tail})"

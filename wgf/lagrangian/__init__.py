@@ -7,6 +7,7 @@ from wgf.lagrangian.conic import Conic
 from wgf.lagrangian.forward_backward import ForwardBackward
 from wgf.lagrangian.gradient_descent import GradientDescent
 from wgf.lagrangian.langevin import Langevin
+from wgf.lagrangian.rosenbrock import Rosenbrock
 from wgf.lagrangian.runge_kutta import RungeKutta
 from wgf.lagrangian.stochastic_gradient import StochasticGradient
 from wgf.measures.particles import Particles
@@ -19,6 +20,7 @@ __all__ = [
     "GradientDescent",
     "HeavyBallParticles",
     "Langevin",
+    "Rosenbrock",
     "RungeKutta",
     "StochasticGradient",
 ]

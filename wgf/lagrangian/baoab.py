@@ -8,7 +8,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.flows import HeavyBall
-from wgf.lagrangian.particles import ParticleMethod, ParticleStepper
+from wgf.lagrangian.particles import ParticleMethod, ParticleStepper, noise_of
 from wgf.lagrangian.stochastic_gradient import Batches
 from wgf.measures.particles import Particles
 from wgf.stepping import Diagnosis, Fixed, Trial
@@ -146,7 +146,7 @@ class _MomentumStepper(ParticleStepper):
                                  where=self.mobility > 0)  # fmt: skip
         self.saved, self.batches = {}, None
         self.look = method.look or 1
-        self.generator = np.random.default_rng(method.seed)
+        self.generator = noise_of(method.seed)
         if method.batch is not None:
             self.saved["batches"] = "batches_state"
             self.batches = Batches(flow, method.batch)

@@ -24,7 +24,8 @@ class Conic(ParticleMethod):
     step : float, optional
         Fixed step of the fifth-order Dormand-Prince formula, without error control.
     tolerance : float
-        Largest error of a coordinate in one step otherwise, relative to ``1 + |coordinate|``.
+        Largest error of a coordinate in one step otherwise, in units of a quarter of the
+        axis, of 1 for ``log r``, and of the largest ``r`` of the start for ``r``.
     """
 
     title = "conic"
@@ -83,6 +84,8 @@ class _Stepper(DormandPrince):
         self.mirror = method.retraction == "mirror"
         radius = np.sqrt(start.weights[self.partition.own])
         self.state = np.column_stack([np.log(radius) if self.mirror else radius, self.points])
+        unit = 1.0 if self.mirror else float(np.sqrt(start.weights.max()))
+        self.scales = np.array([unit, *start.scales])
         self.enter()
 
     def _open(self, rows):

@@ -37,7 +37,7 @@ class EmpiricalFunctional:
         world: Any = None,
         products: Callable[[Any], Products] = feature_products,
     ):
-        functional = flow.functional
+        functional = flow.functional.on(start)
         self.names = functional.axis_names(start)
         self.terms = [
             (name, term, term.form())

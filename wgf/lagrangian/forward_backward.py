@@ -24,7 +24,8 @@ class ForwardBackward(ParticleMethod):
     step : float, optional
         Fixed step of the plain first-order iteration ``theta+ = theta*`` instead.
     tolerance : float
-        Largest difference in one coordinate, relative to ``1 + |theta|``.
+        Largest difference in one coordinate, in units of a quarter of the axis, without a domain of
+        the spread of the start.
 
     Notes
     -----

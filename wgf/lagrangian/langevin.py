@@ -6,7 +6,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.functional.forms import Diffusion, Local
-from wgf.lagrangian.particles import ParticleMethod, ParticleStepper, Stored
+from wgf.lagrangian.particles import ParticleMethod, ParticleStepper, Stored, noise_of
 from wgf.measures.particles import Particles
 from wgf.stepping import Trial
 
@@ -54,7 +54,7 @@ class _Stepper(ParticleStepper):
 
     def __init__(self, method, flow, start, world):
         super().__init__(flow, start, world, Stored(method.step))
-        self.generator = np.random.default_rng(method.seed)
+        self.generator = noise_of(method.seed)
         noise = flow.functional.of_form(Diffusion)
         self.diffusion = sum(term.form().strength for term in noise)
         self.enter()
@@ -67,10 +67,6 @@ class _Stepper(ParticleStepper):
         return Trial(empirical.kinks.prox(points, dt))
 
     def place(self, state: np.ndarray) -> None:
-        """Put the particles at `state`, reflected once at walls."""
+        """Put the particles at `state`, reflected at walls as often as it takes."""
         domain = self.empirical.domain
-        if domain is not None:
-            above = np.abs(state - domain.lower) + domain.lower
-            mirrored = domain.upper - np.abs(domain.upper - above)
-            state = np.where(domain.periodic, state, mirrored)
-        super().place(state)
+        super().place(state if domain is None else domain.reflect(state)[0])

@@ -44,6 +44,15 @@ class Stored(Fixed):
         self.step, self.landing = step, landing
 
 
+def noise_of(seed: int) -> np.random.Generator:
+    """Return the generator of a run's noise, which repeats no number that a start was drawn with.
+
+    A start of the same seed draws from the stream `seed` or ``[seed, 3]``, batches from
+    ``[seed, 1]``.
+    """
+    return np.random.default_rng([seed, 2])
+
+
 class ParticleStepper(Stepper):
     """Particles, the functional at them, and its gradient.
 
@@ -136,14 +145,16 @@ class AdaptiveStepper(ParticleStepper):
         control = Error(1.0, self.order) if step is None else Stored(step)
         super().__init__(flow, start, world, control)
         self.fixed, self.tolerance = step is not None, tolerance
+        # what counts as one along every coordinate of the state
+        self.scales = start.scales
 
     def enter(self) -> None:
         super().enter()
         if not self.fixed:
             # a first step moves no coordinate by more than a small fraction of its size
-            scale = self.tolerance ** (1.0 / (self.order + 1)) * (1.0 + np.abs(self.state))
+            scale = self.tolerance ** (1.0 / (self.order + 1)) * self.scales
             fastest = self.partition.largest(np.abs(self.velocity) / scale)
-            self.control.step = float(min(1.0, 1.0 / max(fastest, 1e-300)))
+            self.control.step = float(1.0 / max(fastest, 1e-300))
 
     @property
     def state(self) -> np.ndarray:
@@ -163,5 +174,4 @@ class AdaptiveStepper(ParticleStepper):
 
     def error(self, difference: np.ndarray) -> float:
         """Return the largest error of a coordinate in units of the tolerance."""
-        scale = self.tolerance * (1.0 + np.abs(self.state))
-        return self.partition.largest(np.abs(difference) / scale)
+        return self.partition.largest(np.abs(difference) / (self.tolerance * self.scales))

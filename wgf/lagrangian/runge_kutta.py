@@ -16,7 +16,8 @@ class RungeKutta(ParticleMethod):
     Parameters
     ----------
     tolerance : float, optional
-        Largest error of a coordinate in one step, relative to ``1 + |theta|``. Default 1e-8, and
+        Largest error of a coordinate in one step, in units of a quarter of the axis,
+        without a domain of the spread of the start. Default 1e-8, and
         1e-5 for features whose gradient jumps (ReLU), where a high-order error estimate would
         only chase the jumps.
     """

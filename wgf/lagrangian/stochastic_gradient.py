@@ -11,7 +11,7 @@ from wgf.functional.features import Neurons
 from wgf.functional.losses import Squared
 from wgf.functional.terms import Risk
 from wgf.lagrangian.empirical import EmpiricalFunctional
-from wgf.lagrangian.particles import ParticleMethod, ParticleStepper
+from wgf.lagrangian.particles import ParticleMethod, ParticleStepper, noise_of
 from wgf.measures.particles import Particles
 from wgf.stepping import Fixed, Trial
 
@@ -161,7 +161,7 @@ class _Stepper(ParticleStepper):
         # an attempt makes many steps, at most as far as an output time
         super().__init__(flow, start, world, Fixed(math.inf))
         self.batches = Batches(flow, method.batch, method.data)
-        self.generator = np.random.default_rng(method.seed)
+        self.generator = noise_of(method.seed)
         self.schedule, self.step, self.count = method.schedule, method.step, 0
         self.look = method.look or self.batches.steps
         self.remedy = f"reached with the step {method.step:g}, take a shorter one"

@@ -4,8 +4,11 @@ Both read as weighted points: `blocks` yields ``(points, weights)`` a few thousa
 so that a functional written once serves the two.
 """
 
+import functools
 import importlib
 from typing import Any, ClassVar
+
+import numpy as np
 
 from wgf import checks
 
@@ -70,6 +73,19 @@ class Measure(Drawn):
     def axis_names(self, declared=None):
         """Return the names of the axes: its own, those `declared` elsewhere, or ``x1, x2, …``."""
         return tuple(self.names or declared or (f"x{i + 1}" for i in range(self.dimension)))
+
+    @functools.cached_property
+    def scales(self):
+        """Length that counts as one along every axis, shape ``(dimension,)``.
+
+        A quarter of the axis; without a domain the spread of the particles along it or, if they
+        have none, the size of their coordinates, the spread along another axis, or 1.
+        """
+        if self.domain is not None:
+            return np.array([axis.length for axis in self.domain.axes]) / 4
+        spread, sizes = np.ptp(self.points, axis=0), np.abs(self.points).max(axis=0)
+        largest = float(spread.max()) or 1.0
+        return np.where(spread > 0, spread, np.where(sizes > 0, sizes, largest))
 
     def period(self, axis):
         """Return the period of an axis, None where there is none."""

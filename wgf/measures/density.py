@@ -9,7 +9,7 @@ from wgf import checks
 from wgf.measures.base import BLOCK_ROWS, Measure, indices
 from wgf.measures.mesh import MOST_CELLS, Mesh
 from wgf.measures.particles import Particles
-from wgf.measures.profiles import normal_shares, per_axis
+from wgf.measures.profiles import interval_fractions, normal_shares, per_axis
 
 # cells of a density that are made, summed or written at once: whole planes
 BLOCK_CELLS = 1 << 17
@@ -105,7 +105,8 @@ class Density(Measure):
     def uniform(cls, mesh, **bounds):
         """Return the uniform density of unit mass on the box ``name=(lower, upper)``.
 
-        Axes without bounds are filled. Cells cut by the box get their share exactly.
+        Axes without bounds are filled. Cells cut by the box get their fraction exactly. Along a
+        periodic axis the bounds may lie across the seam.
         """
         checks.instance("density mesh", mesh, Mesh)
         checks.positions_of("uniform bounds", bounds, mesh.names)
@@ -120,9 +121,7 @@ class Density(Measure):
                 ) from None
             low = checks.number(f"uniform {name} lower", low)
             high = checks.number(f"uniform {name} upper", high, above=low)
-            edges = axis.edges
-            shares = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
-            mass = np.maximum(shares, 0)
+            mass = interval_fractions(axis, low, high)
             if not mass.sum() > 0:
                 raise checks.InputError(
                     f"uniform {name}: [{low:g}, {high:g}] lies outside "
@@ -170,6 +169,11 @@ class Density(Measure):
     def domain(self):
         """The mesh, whose walls and periods also hold for particles drawn from the density."""
         return self.mesh
+
+    @property
+    def point(self):
+        """One of the points, shape ``(1, dimension)``."""
+        return self.mesh.points(0, 1)
 
     @property
     def size(self):
@@ -344,8 +348,10 @@ def _particles(points, weights, mesh):
 
 def _outer(factors):
     values = factors[0]
-    for factor in factors[1:]:
-        values = np.multiply.outer(values, factor)
+    # the tails of a product may be smaller than any number: 0 is right there
+    with np.errstate(under="ignore"):
+        for factor in factors[1:]:
+            values = np.multiply.outer(values, factor)
     return values
 
 

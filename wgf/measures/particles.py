@@ -76,6 +76,11 @@ class Particles(Measure):
         return None if self.domain is None else self.domain.names
 
     @property
+    def point(self):
+        """One of the points, shape ``(1, dimension)``."""
+        return self.points[:1]
+
+    @property
     def size(self):
         """Number of particles."""
         return len(self.points)

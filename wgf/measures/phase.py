@@ -87,7 +87,8 @@ def maxwellian(measure: Measure, temperature, mesh: Mesh | None = None, seed: in
         for each in np.broadcast_to(given, count)
     ]
     if measure.kind == "particles":
-        generator = np.random.default_rng(checks.whole("maxwellian seed", seed))
+        # not the numbers that positions of the same seed were drawn with
+        generator = np.random.default_rng([checks.whole("maxwellian seed", seed), 3])
         drawn = np.sqrt(variances) * generator.normal(size=measure.points.shape)
         return Particles(measure.points, measure.weights, drawn, measure.domain)
     checks.instance("maxwellian mesh", mesh, Mesh)

@@ -14,6 +14,8 @@ def per_axis(what, value, mesh):
     return np.broadcast_to(value, (mesh.dimension,))
 
 
+# tails may be smaller than any number, and a deviation so small that an edge is infinitely far
+@np.errstate(over="ignore", under="ignore")
 def normal_shares(axis, mean, std):
     """Return the mass of a normal in the cells of an axis, wrapped on a period."""
     from scipy.special import ndtr
@@ -28,10 +30,25 @@ def normal_shares(axis, mean, std):
         # the tail after 9 deviations is below round-off
         images = int(np.ceil(1 + 9 * std / axis.length))
         shifts = np.arange(-images, images + 1) * axis.length
-    with np.errstate(over="ignore"):
-        edges = (axis.edges[:, None] - mean + shifts) / std
+    edges = (axis.edges[:, None] - mean + shifts) / std
     # differences are taken on the side of the mean where ndtr is small: no cancellation
     left, right = edges[:-1], edges[1:]
     upper = np.where(left > 0, ndtr(-left), ndtr(right))
     lower = np.where(left > 0, ndtr(-right), ndtr(left))
     return np.maximum(upper - lower, 0).sum(axis=1)
+
+
+def interval_fractions(axis, low, high):
+    """Return the length of every cell that lies in an interval, wrapped on a period."""
+    edges = axis.edges
+    if not axis.periodic:
+        return np.maximum(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0)
+    # of an interval longer than the period nothing is counted twice
+    high = min(high, low + axis.length)
+    shift = axis.length * np.floor((low - axis.lower) / axis.length)
+    low, high = low - shift, high - shift
+    total = np.zeros(axis.cells)
+    for image in (0.0, axis.length):
+        parts = np.minimum(edges[1:] + image, high) - np.maximum(edges[:-1] + image, low)
+        total += np.maximum(parts, 0)
+    return total

@@ -13,20 +13,36 @@ import threading
 @contextlib.contextmanager
 def one_library_thread():
     """Let the linear algebra library work on one thread; also a decorator."""
-    if getattr(_held, "depth", 0):
-        # an outer call of this thread holds the limit
+    _limit.take()
+    try:
         yield
-        return
-    # looking for libraries takes longer than telling them, and scipy may bring its own
-    with _controller("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
-        _held.depth = 1
-        try:
-            yield
-        finally:
-            _held.depth = 0
+    finally:
+        _limit.give_back()
 
 
-_held = threading.local()
+class _Limit:
+    """The limit, which the first of all callers in any thread sets and the last one lifts."""
+
+    def __init__(self):
+        self.lock, self.callers, self.limiter = threading.Lock(), 0, None
+
+    def take(self):
+        with self.lock:
+            if self.callers == 0:
+                # looking for libraries takes longer than limiting them, and scipy brings its own
+                controller = _controller("scipy.linalg" in sys.modules)
+                self.limiter = controller.limit(limits=1, user_api="blas")
+            self.callers += 1
+
+    def give_back(self):
+        with self.lock:
+            self.callers -= 1
+            if self.callers == 0:
+                self.limiter.restore_original_limits()
+                self.limiter = None
+
+
+_limit = _Limit()
 
 
 @functools.cache

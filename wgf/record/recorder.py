@@ -8,7 +8,7 @@ import numpy as np
 from wgf import checks
 from wgf.measures.base import Measure
 from wgf.record import identity, provenance
-from wgf.record.run import open_run, snapshots
+from wgf.record.run import folder, open_run, snapshots
 from wgf.record.solution import Solution
 from wgf.record.store import Writer
 
@@ -58,7 +58,9 @@ class Recorder:
         self.solution = Solution(problem, *data)
         self.solution.functional = flow.functional
         self.flow, self.start, self.world = flow, start, world
-        self.path, self.overwrite, self.resume = save, overwrite, resume
+        # the working directory may change while the run goes on
+        self.path = None if save is None else folder(save).absolute()
+        self.overwrite, self.resume = overwrite, resume
         self.rows: dict[str, list[float]] = {}
         self.steps = -1
         self.writer = self.run = None
@@ -95,7 +97,10 @@ class Recorder:
             self.run = open_run(self.path)
             self.saved = self.run.restart()
             self._refuse_other(self.saved.pop(IDENTITY, None))
-            return self.run.final
+            final = self.run.final
+            # what counts as one along an axis was taken from the start
+            final.scales = self.start.scales
+            return final
         except BaseException:
             self.release()
             raise
