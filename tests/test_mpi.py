@@ -174,7 +174,7 @@ def test_a_missing_library_is_told_with_the_remedy(monkeypatch):
     monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
     parallel.world.cache_clear()
     try:
-        with pytest.raises(checks.InputError, match=r"pip install 'wgf\[mpi\]'"):
+        with pytest.raises(checks.InputError, match=r'pip install "\.\[mpi\]"'):
             parallel.world()
     finally:
         parallel.world.cache_clear()

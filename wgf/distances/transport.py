@@ -86,7 +86,8 @@ def _simplex(x, a, y, b, period, power):
         import ot
     except ImportError:
         raise checks.InputError(
-            'wasserstein: POT is not installed, run pip install "wgf[compare]"'
+            'wasserstein: POT is not installed, run pip install ".[compare]" in a copy of the '
+            "repository"
         ) from None
     with warnings.catch_warnings():
         # the solver's own warning is replaced by the error below

@@ -64,7 +64,7 @@ class FeatureMap:
         return None
 
     def unit_pullback(self, rest, residual):
-        """Return ``(unit . residual, d/d rest of it)``, shapes ``(k,)`` and ``(k, d')``."""
+        """Return ``(unit·residual, d/d rest of it)``, shapes ``(k,)`` and ``(k, d')``."""
         value = self.unit(rest) @ residual
         return value, np.einsum("knd,n->kd", self.unit_gradient(rest), residual)
 

@@ -11,7 +11,7 @@ MOST_SAMPLES = 1 << 31
 
 
 class Filter(FeatureMap):
-    """Translates of a filter, ``phi(w, x) = w psi(. - x)``, for recovering spikes.
+    """Translates of a filter, ``phi(w, x)(y) = w psi(y - x)``, for recovering spikes.
 
     Build one with `Filter.dirichlet` or `Filter.gaussian`. Axes: ``w, x`` on the line or the
     torus, ``w, x1, x2`` in the plane.

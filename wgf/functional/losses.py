@@ -28,7 +28,7 @@ class Loss:
         return _Scaled(self, factor)
 
     def discrete_gradient(self, s0, s1):
-        """Return ``g`` with ``g . (s1 - s0) = R(s1) - R(s0)`` (Gonzalez's midpoint form)."""
+        """Return ``g`` with ``g·(s1 - s0) = R(s1) - R(s0)`` (Gonzalez's midpoint form)."""
         middle, step = self.gradient(0.5 * (s0 + s1)), s1 - s0
         square = step @ step
         if square == 0:
