@@ -158,8 +158,8 @@ class Writer:
         count = len(next(iter(rows.values()), ()))
         entry = directory.line_of(name, found, step, time, count)
         directory.append_line(self.path, entry)
-        self.entries.append(entry)
         record.extend(Record.of_one(time, output, rows))
+        self.entries.append(entry)
         vars(record).update(told)
         if self._indexing < INDEX_SHARE * (_now() - self._started):
             self.index("running")
@@ -171,8 +171,11 @@ class Writer:
         self._indexing += _now() - begin
         return line
 
-    def close(self, status="done"):
-        """Rebuild the index, close the manifest with the status and release the lock."""
+    def close(self, status="done", cause=None):
+        """Rebuild the index, close the manifest with the status and release the lock.
+
+        Where the run ended by an exception, its `cause`, no other one takes its place.
+        """
         if self._lock is None:
             return
         try:
@@ -180,7 +183,7 @@ class Writer:
                 directory.write_manifest(self.path, [*self.entries, self.index(status)])
         except (OSError, MemoryError, checks.InputError):
             # what failed first is what the user must see
-            if status != "failed":
+            if cause is None:
                 raise
         finally:
             self.release()
@@ -189,7 +192,7 @@ class Writer:
         return self
 
     def __exit__(self, kind, error, trace):
-        self.close("failed" if kind else "done")
+        self.close("failed" if kind else "done", error)
 
 
 def verify(run):
