@@ -141,3 +141,38 @@ def test_a_warning_names_the_line_that_called_solve():
     with pytest.warns(wgf.BoxWarning) as found:
         wgf.solve(hill, wgf.Density.normal(line, 0.5, 0.2), until=2.0)
     assert [warning.filename for warning in found] == [__file__]
+
+
+@pytest.mark.parametrize("kind", ["mesh2", "smooth"])
+def test_an_interrupt_is_raised_again_with_what_there_is(tmp_path, kind):
+    """As by Ctrl-C in a notebook; the stored run is one that was stopped, and goes on."""
+    flow, start, method = problem(kind)
+    options = {"until": 2.0, "every": 0.3, "method": method}
+    whole = wgf.solve(flow, start, **options)
+
+    def interrupt(row):
+        if row["t"] > 1.0:
+            raise KeyboardInterrupt
+
+    for save in (None, tmp_path / "run"):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            wgf.solve(flow, start, save=save, progress=interrupt, **options)
+        partial = caught.value.solution
+        assert partial.status == "stopped"
+        assert np.array_equal(partial.times, whole.times[:4]) and len(partial.snapshots) == 4
+        assert np.array_equal(partial.final.points, whole.snapshots[3].points)
+        assert partial.diagnostics["t"][-1] == partial.times[-1]
+    run = wgf.open_run(tmp_path / "run")
+    assert run.status == "stopped" and np.array_equal(run.times, partial.times)
+    same(wgf.solve(flow, start, save=tmp_path / "run", resume=True, **options), whole)
+
+
+def test_an_error_leaves_a_run_that_failed(tmp_path):
+    flow, start, _method = problem("smooth")
+
+    def fail(row):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        wgf.solve(flow, start, 1.0, save=tmp_path / "run", progress=fail)
+    assert not hasattr(caught.value, "solution")

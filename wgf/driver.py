@@ -210,6 +210,9 @@ def solve(
         For bad input, before anything is written.
     NumericalError
         For NaN or a step that shrinks to nothing; snapshots written before are kept.
+    KeyboardInterrupt
+        As it came, with the solution up to the last snapshot as its attribute ``solution``. The
+        status of the solution and of the stored run is then ``"stopped"``.
 
     Notes
     -----

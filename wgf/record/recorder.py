@@ -204,8 +204,13 @@ class Recorder:
 
     def __exit__(self, kind, error, trace):
         if kind is not None:
+            # an interrupt is a wish of the user, who is given what there is
+            interrupted = issubclass(kind, KeyboardInterrupt)
+            self.solution.status = "stopped" if interrupted else "failed"
+            if interrupted:
+                error.solution = self.solution
             if self.writer is not None:
-                self.writer.close("failed")
+                self.writer.close(self.solution.status, error)
             return False
         if self.solution.status == "running":
             # a run that was complete when it was resumed takes no step

@@ -30,7 +30,8 @@ class Record(Drawn):
     functional : Functional or None
         What was minimised; None for a stored run.
     status : str
-        ``"done"``, ``"stopped"`` (the `stop` condition held) or ``"running"``.
+        ``"done"``, ``"stopped"`` (the `stop` condition held, or the user interrupted),
+        ``"failed"`` or ``"running"``.
     """
 
     def __init__(
@@ -63,18 +64,20 @@ class Record(Drawn):
         """Add the times, outputs and rows of diagnostics of records that follow this one."""
         held = [self, *parts]
         outputs = [part.outputs for part in held if len(part.times)]
-        self.outputs = None
-        if outputs and all(each is not None for each in outputs):
-            self.outputs = np.concatenate(outputs)
-        self.times = np.concatenate([part.times for part in held])
+        told = bool(outputs) and all(each is not None for each in outputs)
         names = dict.fromkeys(name for part in held for name in part.diagnostics)
         rows = [len(next(iter(part.diagnostics.values()), ())) for part in held]
-        self.diagnostics = {
-            name: np.concatenate(
-                [p.diagnostics.get(name, np.full(n, np.nan)) for p, n in zip(held, rows)]
-            )
-            for name in names
-        }
+        # all at once: an interrupt leaves no record of columns that end at different times
+        vars(self).update(
+            outputs=np.concatenate(outputs) if told else None,
+            times=np.concatenate([part.times for part in held]),
+            diagnostics={
+                name: np.concatenate(
+                    [p.diagnostics.get(name, np.full(n, np.nan)) for p, n in zip(held, rows)]
+                )
+                for name in names
+            },
+        )
 
     @property
     def final(self) -> Measure:
@@ -110,8 +113,8 @@ class Solution(Record):
 
     def append(self, time: float, measure: Measure, output: np.ndarray | None, rows: dict) -> None:
         """Add a snapshot and the rows of diagnostics since the one before."""
-        self.snapshots.append(measure)
         self.extend(Record.of_one(time, output, rows))
+        self.snapshots.append(measure)
 
 
 class View(Record):
