@@ -60,6 +60,16 @@ def test_numbers_arrive_with_their_bits():
         assert found[name].tobytes() == np.asarray(values, found[name].dtype).tobytes()
 
 
+@pytest.mark.parametrize("length", range(9))
+def test_a_page_holds_seven_bits_a_character(length):
+    blob = bytes(np.random.default_rng(length).integers(0, 256, length, np.uint8)) + b"\r\0<" * 99
+    text = blobs.text(blob)
+    assert not set(text) & set("\0\r<") and len(text) == -(-8 * len(blob) // 7)
+    bits = "".join(f"{ord(character) & 127:07b}" for character in text)
+    whole = bits[: len(bits) // 8 * 8]
+    assert bytes(int(whole[i : i + 8], 2) for i in range(0, len(whole), 8)) == blob
+
+
 def test_a_fine_mesh_is_sent_as_its_largest_cells():
     density = spiky(3000)
     _, found = unpacked(scenes.Scene("fine", run_of(density)).frame(0))
@@ -75,8 +85,8 @@ def test_a_page_needs_no_network_and_little_more_than_its_data(tmp_path):
     rng = np.random.default_rng(0)
     run = run_of(*(wgf.Density(mesh, rng.random(mesh.shape)) for _ in range(12)))
     path = view.page([run], tmp_path / "page.html")
-    data = 12 * 64 * 64 * 8
     # random digits do not compress: the worst there is
+    data = 12 * 64 * 64 * 8
     assert path.stat().st_size <= data + 5 * MEGABYTE
     text = path.read_text().replace(document.library(), "")
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)

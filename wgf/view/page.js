@@ -17,10 +17,19 @@ let runs = [];
 let shown = 0;
 let drawing = Promise.resolve();
 
+// seven bits a character; see text() in wgf/view/blobs.py
 function bytesOf(text) {
-  const raw = atob(text);
-  const bytes = new Uint8Array(raw.length);
-  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+  const bytes = new Uint8Array(Math.floor((text.length * 7) / 8));
+  let held = 0, bits = 0, at = 0;
+  for (let i = 0; i < text.length; i++) {
+    held = (held << 7) | (text.charCodeAt(i) & 127);
+    bits += 7;
+    if (bits >= 8) {
+      bits -= 8;
+      bytes[at++] = held >> bits;
+      held &= (1 << bits) - 1;
+    }
+  }
   return bytes;
 }
 
