@@ -9,7 +9,7 @@ from wgf import checks
 from wgf.measures.base import Measure
 from wgf.record import identity, provenance
 from wgf.record.run import folder, open_run, snapshots
-from wgf.record.solution import Solution
+from wgf.record.solution import Record, Solution
 from wgf.record.store import Writer
 
 # under which the identity of a problem is kept beside the state of a method
@@ -204,8 +204,14 @@ class Recorder:
 
     def __exit__(self, kind, error, trace):
         if kind is not None:
+            interrupted = issubclass(kind, KeyboardInterrupt)
+            if interrupted:
+                # what there is goes with the interrupt, a notebook has nothing else
+                self.solution.extend(Record(diagnostics=_columns(self.rows)))
+                self.solution.status = "stopped"
+                error.solution = self.solution
             if self.writer is not None:
-                self.writer.close("failed")
+                self.writer.close("stopped" if interrupted else "failed")
             return False
         if self.solution.status == "running":
             # a run that was complete when it was resumed takes no step
@@ -219,3 +225,7 @@ class Recorder:
     def _close(self):
         self.writer.close(self.solution.status)
         return self.writer.entries
+
+
+def _columns(rows):
+    return {name: np.asarray(column, dtype=np.float64) for name, column in rows.items()}
