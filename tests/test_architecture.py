@@ -26,6 +26,7 @@ FLOORS = [
     {"driver"},
     {"plot"},
     {"comparison"},
+    {"view"},
     {"command"},
     {"__main__"},
 ]
@@ -47,6 +48,7 @@ ROOMS = {
             "views",
         )
     ),
+    "plotly": ("view/document.py",),
     "argparse": ("command/cli.py",),
     "mpi4py": ("parallel/ranks.py",),
 }

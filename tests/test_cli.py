@@ -540,3 +540,20 @@ def test_the_shell_is_told_what_may_follow(folder, line, offered, not_offered):
     subprocess.run([sys.executable, "-m", "wgf"], env=os.environ | settings, check=True)
     words = {word.strip() for word in pathlib.Path("offered").read_text().split("\n")}
     assert offered <= words and not words & not_offered
+
+
+def test_view_writes_a_page_of_both_sides(folder, capsys):
+    assert cli.status(None, ["run", "../tiny.py", "--method", "both", "--quiet", "--out", "x"]) == 0
+    capsys.readouterr()
+    assert cli.status(None, ["view", "x", "-o", "page.html", "--script", "../tiny.py"]) == 0
+    assert capsys.readouterr().out == "page.html\n"
+    text = pathlib.Path("page.html").read_text()
+    assert 'data-name="head 1"' in text and "<title>x/mesh, x/particles</title>" in text
+    assert cli.status(None, ["view", "x/mesh"]) == 0 and pathlib.Path("x/mesh/view.html").is_file()
+    for words, message in (
+        (["view"], "view: no run is given"),
+        (["view", "x/mesh", "-o", "page.pdf"], "does not end in .html"),
+        (["view", "x/mesh", "--serve", "-o", "page.html"], "--serve writes no file"),
+        (["view", "nothing"], "no run here"),
+    ):
+        assert cli.status(None, words) == 2 and message in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The public names as type checkers see them; `__init__` loads each when it is first used."""
 
 from wgf import plot as plot
+from wgf import view as view
 from wgf.checks import BoxWarning as BoxWarning
 from wgf.checks import InputError as InputError
 from wgf.checks import InputTypeError as InputTypeError

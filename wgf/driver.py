@@ -14,6 +14,7 @@ from wgf import checks, parallel
 from wgf.flows import HeavyBall
 from wgf.measures.base import Measure
 from wgf.parallel.threads import one_library_thread
+from wgf.record.interrupts import held_back
 from wgf.record.progress import Profile, reporter
 from wgf.record.recorder import Recorder
 from wgf.record.solution import Solution
@@ -211,8 +212,9 @@ def solve(
     NumericalError
         For NaN or a step that shrinks to nothing; snapshots written before are kept.
     KeyboardInterrupt
-        As it came, with the solution up to the last snapshot as its attribute ``solution``. The
-        status of the solution and of the stored run is then ``"stopped"``.
+        After the step in hand where the run is interrupted; its attribute `solution` is what there
+        is until then, the state reached included, and the stored run is ``"stopped"``. A second
+        interrupt ends it at once, without that state.
 
     Notes
     -----
@@ -249,15 +251,17 @@ def solve(
         recorder.begin(stepper)
         # rank 0 alone shows progress
         show = None if world.rank > 0 else reporter(times[-1]) if progress is True else progress
-        with recorder:
+        with recorder, held_back(world.size == 1) as interrupt:
             for state in _states(flow, stepper, times, conditions, world, recorder.steps, profile):
                 with profile("store"):
                     recorder.row(state.row)
                     if show is not None:
                         show(state.row)
-                    if state.snapshot:
+                    if state.snapshot or interrupt.is_set():
                         recorder.snapshot(stepper)
                 recorder.solution.status = state.status
+                if interrupt.is_set():
+                    raise KeyboardInterrupt
         if world.rank == 0:
             warn_of_walls(recorder.solution)
     return recorder.solution

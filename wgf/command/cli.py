@@ -192,7 +192,7 @@ def _commands():
             elif word.default is word.empty:
                 one.add_argument(word.name, **more)
         for option in parameters(command, required=False).values():
-            _add(one, option)
+            _add(one, option, short=option.name == "out")
     return parser, commands.choices
 
 
@@ -295,7 +295,7 @@ def _add_options(parser, setup, names=None):
     return own
 
 
-def _add(parser, option, prefix="", negatable=False):
+def _add(parser, option, prefix="", negatable=False, short=False):
     """Add an option to a parser; what is not given is left out of what the parser finds."""
     flag, shape = option.flag, option.shape
     if option.flagged and negatable:
@@ -305,7 +305,8 @@ def _add(parser, option, prefix="", negatable=False):
         shape = {"action": "store_false" if option.default else "store_true"}
     text = (option.note if option.flagged and not negatable else option.help).replace("%", "%%")
     dest = prefix + option.name
-    parser.add_argument(flag, dest=dest, default=argparse.SUPPRESS, help=text, **shape)
+    flags = (f"-{option.name[0]}", flag) if short else (flag,)
+    parser.add_argument(*flags, dest=dest, default=argparse.SUPPRESS, help=text, **shape)
 
 
 def _read(given, own):

@@ -1,5 +1,6 @@
 """The commands on stored runs and new scripts; signatures and docstrings make their options."""
 
+import contextlib
 import pathlib
 
 from wgf import checks
@@ -94,8 +95,8 @@ def compare(*runs: str, plot: pathlib.Path | None = None, data: pathlib.Path | N
 
 def _sides(runs):
     """Return the runs to compare, of a single directory the two sides in it."""
-    sides = [pathlib.Path(*runs) / side for side in runner.SIDES["both"]] if len(runs) < 2 else runs
-    if len(runs) < 2 and not all(side.is_dir() for side in sides):
+    sides = _both(runs) if len(runs) < 2 else runs
+    if len(sides) < 2:
         raise checks.InputError(
             f"compare: {pathlib.Path(*runs)} holds no mesh and particles beside each other, give "
             "two runs"
@@ -142,6 +143,57 @@ def plot(
     print(out)
     if data:
         print(data)
+
+
+def view(
+    *runs: str,
+    out: pathlib.Path | None = None,
+    serve: bool = False,
+    port: int = 0,
+    frames: int = 200,
+    script: pathlib.Path | None = None,
+) -> None:
+    """Show stored runs in a browser: one file to keep, or a page that follows a run.
+
+    Parameters
+    ----------
+    runs : path
+        directories of runs, shown beside each other; of one run with both sides
+    out : path
+        file to write, .html (default view.html in the directory of the first run)
+    serve : bool
+        write no file, follow the runs as they go on at an address of this machine alone
+    port : int
+        port of that address, 0 for a free one
+    frames : int
+        at most so many snapshots of a run
+    script : path
+        the solver script of the first run, for the certificate
+    """
+    if not runs:
+        raise checks.InputError("view: no run is given, give the directory of at least one")
+    if serve and out:
+        raise checks.InputError(f"view: --serve writes no file, leave --out {out} out")
+    from wgf.view import Server, page
+
+    places = _both(runs)
+    functional = script and runner.stored_functional(places[0], runner.load_setup(script))
+    if not serve:
+        print(page(places, out or pathlib.Path(runs[0]) / "view.html", functional, frames))
+        return
+    server = Server(places, port, functional, frames)
+    print(f"{server.url}\nonly this machine is answered; end by Ctrl-C", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.wait()
+
+
+def _both(runs):
+    """Return the runs, in the place of a directory with two sides these."""
+    found = []
+    for run in map(pathlib.Path, runs):
+        sides = [run / side for side in runner.SIDES["both"]]
+        found += sides if all(side.is_dir() for side in sides) else [run]
+    return found
 
 
 def movie(run: str, out: str, *, rate: int = 12) -> None:
@@ -204,5 +256,5 @@ def _open(path):
 
 COMMANDS = {
     command.__name__: command
-    for command in (run, sweep, new, resume, compare, inspect, plot, movie, verify, pack)
+    for command in (run, sweep, new, resume, compare, inspect, plot, view, movie, verify, pack)
 }

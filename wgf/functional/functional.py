@@ -8,10 +8,10 @@ import numpy as np
 from wgf import checks
 from wgf.functional import forms
 from wgf.functional.kinks import Kinks
-from wgf.measures.base import Measure
+from wgf.measures.base import Measure, Told
 
 
-class Functional:
+class Functional(Told):
     """A sum of terms, each reported by name.
 
     ``Risk(...) + L1(...)`` builds one, and so do multiples and differences; the names of the parts
@@ -62,6 +62,10 @@ class Functional:
 
     def __sub__(self, other):
         return self + -1.0 * other if isinstance(other, Functional) else NotImplemented
+
+    def facts(self):
+        """Return the terms by name, as a notebook shows them."""
+        return {name: repr(term) for name, term in zip(self.part_names, self.terms)}
 
     def of_form(self, *kinds):
         """Return the terms of some forms."""

@@ -6,7 +6,7 @@ matplotlib is loaded when the first figure is drawn, and only here.
 from wgf.plot.film import movie
 from wgf.plot.numbers import figure_numbers, write_numbers
 from wgf.plot.sheets import PANELS, comparison, drawing, register, run, study
-from wgf.plot.single import measure, part, show, table
+from wgf.plot.single import measure, part, show
 from wgf.plot.style import COLOURS, MAP, STYLE
 from wgf.plot.views import Panel, View, divided
 
@@ -28,6 +28,5 @@ __all__ = [
     "run",
     "show",
     "study",
-    "table",
     "write_numbers",
 ]

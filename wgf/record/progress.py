@@ -4,6 +4,7 @@ import contextlib
 import math
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 
 
@@ -17,11 +18,11 @@ def reporter(until: float | str, title: str = "", stream=None) -> "_Reporter":
     title : str
         What runs, written first.
     stream : file, optional
-        Where to write, by default standard error. A terminal gets a bar. A file gets a line per
-        twentieth of the time, or per doubling of the steps where the end is not known.
+        Where to write, by default standard error. A terminal and a notebook get a bar. A file gets
+        a line per twentieth of the time, or per doubling of the steps where the end is not known.
     """
     stream = sys.stderr if stream is None else stream
-    kind = _Bar if getattr(stream, "isatty", lambda: False)() else _Lines
+    kind = _Bar if _drawn_over(stream) else _Lines
     return kind(math.inf if isinstance(until, str) else float(until), title, stream)
 
 
@@ -30,15 +31,39 @@ def counter(title: str, stream=None) -> "_Counter":
     return _Counter(title, sys.stderr if stream is None else stream)
 
 
+def _drawn_over(stream) -> bool:
+    """Return whether what is written can be drawn over, as a bar needs it."""
+    return getattr(stream, "isatty", lambda: False)() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _tqdm():
+    """Return the bar that fits: in a notebook a widget, or a line where there are no widgets."""
+    if not _in_notebook():
+        from tqdm import tqdm
+
+        return tqdm
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        # that widgets are not installed
+        warnings.simplefilter("ignore", TqdmWarning)
+        from tqdm.auto import tqdm
+
+        return tqdm
+
+
 class _Counter:
     """A bar on a terminal, a line per twentieth elsewhere; the number of all may grow."""
 
     def __init__(self, title, stream):
         self.title, self.stream, self.next, self.bar = title, stream, 0, None
-        if getattr(stream, "isatty", lambda: False)():
-            from tqdm import tqdm
-
-            self.bar = tqdm(desc=title, file=stream, dynamic_ncols=True, unit="run")
+        if _drawn_over(stream):
+            self.bar = _tqdm()(desc=title, file=stream, dynamic_ncols=True, unit="run")
 
     def __call__(self, done, total, note=""):
         if self.bar is not None:
@@ -83,15 +108,13 @@ class _Reporter:
 
 class _Bar(_Reporter):
     def __init__(self, until, title, stream):
-        from tqdm import tqdm
-
         super().__init__(until, title, stream)
         form = "t={n:.4g}, until it stops [{elapsed}{postfix}]"
         if until < math.inf:
             form = (
                 "{percentage:3.0f}%|{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}{postfix}]"
             )
-        self.bar = tqdm(
+        self.bar = _tqdm()(
             total=until if until < math.inf else None,
             bar_format="{desc}" + form,
             desc=title and title + " ",

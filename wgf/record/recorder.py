@@ -9,7 +9,7 @@ from wgf import checks
 from wgf.measures.base import Measure
 from wgf.record import identity, provenance
 from wgf.record.run import folder, open_run, snapshots
-from wgf.record.solution import Solution
+from wgf.record.solution import Record, Solution
 from wgf.record.store import Writer
 
 # under which the identity of a problem is kept beside the state of a method
@@ -204,10 +204,11 @@ class Recorder:
 
     def __exit__(self, kind, error, trace):
         if kind is not None:
-            # an interrupt is a wish of the user, who is given what there is
             interrupted = issubclass(kind, KeyboardInterrupt)
             self.solution.status = "stopped" if interrupted else "failed"
             if interrupted:
+                # what there is goes with the interrupt, a notebook has nothing else
+                self.solution.extend(Record(diagnostics=_columns(self.rows)))
                 error.solution = self.solution
             if self.writer is not None:
                 self.writer.close(self.solution.status, error)
@@ -224,3 +225,7 @@ class Recorder:
     def _close(self):
         self.writer.close(self.solution.status)
         return self.writer.entries
+
+
+def _columns(rows):
+    return {name: np.asarray(column, dtype=np.float64) for name, column in rows.items()}

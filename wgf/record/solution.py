@@ -1,5 +1,6 @@
 """What a run leaves: times, snapshots, model outputs and columns of diagnostics."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -99,6 +100,32 @@ class Record(Drawn):
                 f"{', '.join(f'{t:g}' for t in self.times)}"
             )
         return self.snapshots[int(where[0])]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was solved and how far, as a notebook shows it."""
+        first, columns = self.snapshots[0], self.diagnostics
+        found = {
+            "run": f"{first.kind}, {first.extent}",
+            "method": self.problem.get("method", ""),
+            "status": self.status,
+            "time": f"{self.times[0]:g} … {self.times[-1]:g}, {len(self.times)} snapshots",
+            "steps": len(columns.get("t", (0,))) - 1,
+        }
+        if "objective" in columns:
+            found["objective"] = "{:.6g} → {:.6g}".format(*columns["objective"][[0, -1]])
+        return found
+
+    def to_xarray(self) -> Any:
+        """Return measures, outputs and diagnostics as one labelled `xarray.Dataset`.
+
+        Times, cells, components, samples and steps are coordinates; see docs/storage.md for the
+        names. It is all in memory.
+        """
+        return importlib.import_module("wgf.record.labelled").dataset(self)
+
+    def to_pandas(self) -> Any:
+        """Return the diagnostics as a `pandas.DataFrame`, one row per step."""
+        return importlib.import_module("wgf.record.labelled").frame(self)
 
     def __repr__(self):
         last = f"t={self.times[-1]:g}" if len(self.times) else "no snapshot"
