@@ -59,6 +59,18 @@ class FeatureMap:
             f"batch: {self!r} has no samples to draw from, use wgf.Neurons or Filter.gaussian"
         )
 
+    def at(self, inputs):
+        """Return the same features at other inputs.
+
+        Raises
+        ------
+        InputError
+            For features that are not those of single inputs.
+        """
+        raise checks.InputError(
+            f"inputs: {self!r} has none that could be others, use wgf.Neurons or Filter.gaussian"
+        )
+
     def on(self, measure):
         """Return the features as they are evaluated along the axes of a measure."""
         return self
@@ -358,8 +370,11 @@ class Gaussian(Filter):
         self._name_positions(self.samples.shape[1])
         self.abscissa = self.samples[:, 0] if self.samples.shape[1] == 1 else None
 
+    def at(self, inputs):
+        return Gaussian(inputs, self.std)
+
     def subset(self, samples):
-        return Gaussian(self.samples[samples], self.std)
+        return self.at(self.samples[samples])
 
     def _displacements(self, rest):
         return self.samples[None, :, :] - rest[:, None, :]
