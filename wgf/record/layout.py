@@ -288,7 +288,7 @@ def read_record(content, where="stored run"):
             *(read("target"), read("abscissa")),
             times=read("time"),
             outputs=read("output"),
-            diagnostics={name: data[()] for name, data in rows},
+            diagnostics={name: data[()] for name, data in rows if not data.is_scale},
             steps=read("step"),
             provenance=provenance,
         )
@@ -424,6 +424,24 @@ def _put_joined(file, record, entries, source, make, texts=None, restart=None):
     steps, rows = directory.steps_of(entries), record.diagnostics
     data = rows, record.outputs, record.target, record.abscissa, texts or {}, restart
     _write(file, schema.content(measures, record.times, steps, *data), True)
+
+
+def grid_of(content):
+    """Return ``(dimensions, variables)`` of a file of arrays over named dimensions."""
+    import h5py
+
+    def values(dataset):
+        text = dataset.dtype.kind == "O"
+        return dataset.asstr()[()] if text else dataset[()]
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        scales = {name: values(data) for name, data in file.items() if data.is_scale}
+        variables = {
+            name: (tuple(axis[0].name.lstrip("/") for axis in data.dims), values(data))
+            for name, data in file.items()
+            if not data.is_scale
+        }
+    return scales, variables
 
 
 def tables_image(tables, attributes):
