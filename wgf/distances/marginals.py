@@ -88,8 +88,8 @@ def wasserstein_1(first: Measure, second: Measure, period: float | None = None) 
     ----------
     first, second : Density or Particles
     period : float, optional
-        Length of the circle, by default the period of the measures. There ``W1 = min_c ∫ |F - G - c| dx``, reached at the median of
-        ``F - G``.
+        Length of the circle, by default the period of the measures. There
+        ``W1 = min_c ∫ |F - G - c| dx``, reached at the median of ``F - G``.
 
     Returns
     -------
@@ -157,8 +157,9 @@ def _median(width, start, stop):
 def wasserstein_2(first: Measure, second: Measure, period: float | None = None) -> float:
     """Return ``W2`` of two measures in one dimension, each normalised to mass 1.
 
-    On a circle of length `period`, by default the period of the measures, the quantile functions are shifted against each other by the
-    amount that costs least; the cost is convex in the shift and is minimised to 1e-10.
+    On a circle of length `period`, by default the period of the measures, the quantile functions
+    are shifted against each other by the amount that costs least; the cost is convex in the shift
+    and is minimised to 1e-10.
     """
     (xa, qa), (xb, qb) = distribution(first), distribution(second)
     period = _circle(first, second, period)
