@@ -176,3 +176,24 @@ def test_an_error_leaves_a_run_that_failed(tmp_path):
     with pytest.raises(ZeroDivisionError) as caught:
         wgf.solve(flow, start, 1.0, save=tmp_path / "run", progress=fail)
     assert not hasattr(caught.value, "solution")
+
+
+def test_the_residual_tends_to_0_with_the_step_or_is_not_there():
+    flow = wgf.GradientFlow(wgf.Ridge(1.0) + wgf.Entropy(0.1))
+
+    def share(start, method, flow=flow):
+        found = wgf.solve(flow, start, 0.5, method=method).diagnostics
+        fall = found["objective"][0] - found["objective"][-1]
+        return abs(found["residual"][-1]) / fall
+
+    shares = []
+    for cells in (50, 100, 200):
+        start = wgf.Density.normal(wgf.Mesh(x=wgf.Axis(-4, 4, cells)), 1.0, 0.4)
+        shares.append(share(start, wgf.ImplicitFiniteVolume(1 / cells, growth=1)))
+    # first order in the step
+    assert shares[1] < 0.6 * shares[0] and shares[2] < 0.6 * shares[1] < 0.05
+    cloud = start.sample(200, seed=0)
+    run = wgf.solve(flow, cloud, 0.1, method=wgf.Langevin(0.01))
+    assert "residual" not in run.diagnostics and "dissipation" in run.diagnostics
+    # without noise it is there
+    assert share(cloud, wgf.RungeKutta(), wgf.GradientFlow(wgf.Ridge(1.0))) < 1e-6

@@ -247,7 +247,8 @@ def solve(
     -------
     Solution
         Its column ``residual`` is ``F(t) - F(0) + ∫_0^t dissipation``, zero for the exact flow;
-        with momentum it is that of the column ``lyapunov`` instead of ``F``.
+        with momentum it is that of the column ``lyapunov`` instead of ``F``. Particles with an
+        entropy have no such column: their noise raises ``F``, in which the entropy is missing.
 
     Warns
     -----

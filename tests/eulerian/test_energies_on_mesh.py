@@ -201,3 +201,30 @@ def test_gaussian_in_a_quadratic_potential():
         means.append(np.abs(final.mean() - move @ start.mean()).max())
     for found in (errors, means):
         assert np.polyfit(np.log(cells), np.log(found), 1)[0] <= -1.8
+
+
+@pytest.mark.parametrize("away", [1e-4, -1e-4, 1e-8, -1e-8, 1e-12, -1e-12, 4e-16])
+def test_power_entropies_near_exponent_1_are_diffusion(away):
+    """The heat equation from a Gaussian, whose variance grows by twice the strength a time."""
+    mesh = wgf.Mesh(x=wgf.Axis(-6, 6, 120))
+    start = wgf.Density.normal(mesh, 0.0, 0.5)
+    methods = [wgf.ImplicitFiniteVolume(0.01, growth=1)]
+    # fast diffusion has no largest explicit step
+    methods += [wgf.FiniteVolume()] if away > 0 else []
+    for method in methods:
+
+        def end(exponent, method=method):
+            flow = wgf.GradientFlow(wgf.PowerEntropy(0.3, exponent))
+            run = wgf.solve(flow, start, 1.0, method=method)
+            return run.final, len(run.diagnostics["t"])
+
+        found, steps = end(1 + away)
+        near, nearly = end(1 + 1e-3)
+        # Newton's method needs no more and no shorter steps
+        assert steps == nearly or isinstance(method, wgf.FiniteVolume)
+        grown = found.covariance()[0, 0] - start.covariance()[0, 0]
+        # the upwind flux adds a diffusion of half the speed times the width of a cell
+        assert grown == pytest.approx(0.6, rel=0.12)
+        # smoothly in the exponent: its derivative is of the size of the density
+        assert np.abs(found.values - near.values).max() < 2e-3
+        assert found.mass == pytest.approx(1.0, rel=1e-12)

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from wgf.stepping.stop import Condition, State, condition
 
 
-class Stopped(Exception):
-    """The run ended early on a signal; `code` is the exit status that the shell expects."""
+class Stopped(KeyboardInterrupt):
+    """The run ended early on a signal; `code` is the exit status that the shell expects.
+
+    It is no fault of the run: nothing that handles errors catches it.
+    """
 
     def __init__(self, number: int, message: str):
         super().__init__(message)

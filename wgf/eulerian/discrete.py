@@ -109,7 +109,9 @@ class DiscreteFunctional:
 
     def _given(self, term):
         def potential(start, stop):
-            return term.potential(self.mesh.points(start, stop), self.mesh.names)
+            values = term.potential(self.mesh.points(start, stop), self.mesh.names)
+            # infinite where no mass may be: such a number has differences and keeps mass out
+            return np.minimum(values, np.finfo(np.float64).max)
 
         return self.slab.filled(potential, BLOCK_ROWS)
 

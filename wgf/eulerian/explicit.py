@@ -57,7 +57,7 @@ class FiniteVolume(Method):
         for term in flow.functional.of_form(forms.Power):
             if term.form().exponent < 1.0:
                 raise checks.InputError(
-                    f"finite volume: fast diffusion with exponent {term.form().exponent:g} has no "
+                    f"finite volume: fast diffusion with exponent {term.form().exponent!r} has no "
                     "largest explicit step, use wgf.ImplicitFiniteVolume"
                 )
 

@@ -16,6 +16,8 @@ from wgf.parallel.threads import shared
 
 # lines solved side by side, one a vector lane: enough of them to hide the time of a division
 LANES = 16
+# distance of an exponent from 1 below which powers are taken by expm1
+NEAR_ONE = 0.125
 
 
 @njit(cache=True)
@@ -80,6 +82,9 @@ def add_fluxes(
             c = origin + i * after
             d = origin + ((i + 1) % n) * after
             ahead, back, _ = face(density[c], density[d], potential[d] - potential[c], eps)
+            # towards a cell that is as good as forbidden nothing flows, and it has nothing to give
+            if (ahead == 0.0 and density[d] == 0.0) or (back == 0.0 and density[c] == 0.0):
+                continue
             flux = ahead * density[c] - back * density[d]
             net[c] -= rate * flux
             net[d] += rate * flux
@@ -151,13 +156,20 @@ def close_period(a, b, y, q, r, c, x):
 @shared(lambda rho, *_: 40.0 * rho.size)
 @njit(cache=True, nogil=True)
 def power_energy(rho, strength, exponent, slope, curve, part, parts):
-    """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``, panel after panel."""
+    """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``, panel after panel.
+
+    Near the exponent 1 a constant is left out of ``U'``, see `energies.PowerEnergy`.
+    """
+    near = abs(exponent - 1.0) <= NEAR_ONE
     panels = rho.shape[0]
     for panel in range(part * panels // parts, (part + 1) * panels // parts):
         for i in range(rho.shape[1]):
             for k in range(LANES):
                 value = rho[panel, i, k]
-                power = value ** (exponent - 1.0)
+                if near:
+                    power = np.expm1((exponent - 1.0) * np.log(value))
+                else:
+                    power = value ** (exponent - 1.0)
                 slope[panel, i, k] = strength * exponent / (exponent - 1.0) * power
                 curve[panel, i, k] = value ** (exponent - 2.0)
 

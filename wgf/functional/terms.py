@@ -168,7 +168,12 @@ class LinearTerm(Term):
         return forms.Given(self)
 
     def value_at(self, measure):
-        return float(sum(w @ self.potential(p, measure.names) for p, w in measure.blocks()))
+        total = 0.0
+        for points, weights in measure.blocks():
+            held = self.potential(points, measure.names)
+            # a potential may be infinite where no mass is
+            total += weights @ np.where(weights == 0, 0.0, held)
+        return float(total)
 
     def variation_at(self, measure, points, names):
         """Return ``V(points)``."""

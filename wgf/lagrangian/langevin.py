@@ -57,6 +57,8 @@ class _Stepper(ParticleStepper):
         self.generator = noise_of(method.seed)
         noise = flow.functional.of_form(Diffusion)
         self.diffusion = sum(term.form().strength for term in noise)
+        # noise raises the objective, which of particles has no entropy
+        self.balanced = not self.diffusion
         self.enter()
 
     def attempt(self, dt: float) -> Trial:
