@@ -14,8 +14,10 @@ from wgf import checks, parallel
 from wgf.flows import HeavyBall
 from wgf.measures.base import Measure
 from wgf.parallel.threads import one_library_thread
+from wgf.record.directory import is_run
 from wgf.record.progress import Profile, reporter
 from wgf.record.recorder import Recorder
+from wgf.record.run import folder, open_run
 from wgf.record.solution import Solution
 from wgf.stepping import Method, defaults, require
 from wgf.stepping.stop import State, Stationary, condition
@@ -31,11 +33,24 @@ WALL_FRACTION = 1e-8
 METHODS = {"density": "wgf.eulerian", "particles": "wgf.lagrangian"}
 
 
-def default_method(flow: Any, start: Measure) -> Method:
+def default_method(flow: Any, start: Measure, until: float | str = np.inf) -> Method:
     """Return the method that `solve` takes when none is given."""
     checks.instance("start", start, Measure)
     importlib.import_module(METHODS[start.kind])
-    return defaults.default_method(flow, start)
+    return defaults.default_method(flow, start, until)
+
+
+def _begun_with(flow, start, until, save):
+    """Return the default method of a stored run, which may have begun with another end."""
+    if not is_run(folder(save)):
+        return None
+    stored = open_run(save).problem.get("method")
+    # the choice changes at most once as the end moves away
+    for end in (until, np.finfo(float).tiny, np.inf):
+        method = default_method(flow, start, end)
+        if repr(method) == stored:
+            return method
+    return None
 
 
 def output_times(until: float | str, every: float | None = None, at: Any = None) -> np.ndarray:
@@ -112,7 +127,7 @@ def check(
     output_times(until, every, at)
     _conditions(flow, start, until, stop, tolerance, gap)
     if method is None:
-        method = default_method(flow, start)
+        method = default_method(flow, start, np.inf if until == LONGEST else until)
     elif isinstance(method, type) or not isinstance(method, Method):
         raise checks.InputTypeError(
             f"method: {method!r} is not a method, give for example wgf.FiniteVolume()"
@@ -170,8 +185,9 @@ def solve(
         kept.
     method : optional
         How to solve; by default `FiniteVolume` for a density, `RungeKutta` for particles, and
-        `ForwardBackward` for particles with a non-smooth penalty; with momentum
-        `KineticFiniteVolume` and `Baoab`.
+        `ForwardBackward` for particles with a non-smooth penalty, in place of both `Rosenbrock`
+        where explicit steps would cost more, with an entropy `Langevin`; with momentum
+        `KineticFiniteVolume` and `Baoab`. The choice depends on the problem alone.
     save : path, optional
         Directory of the stored run, see `wgf.open_run`.
     overwrite : bool
@@ -224,6 +240,8 @@ def solve(
             f"resume: save={save!r} and overwrite={overwrite} do not go with it, give the "
             "directory of the run to continue"
         )
+    if resume and method is None:
+        method = _begun_with(flow, start, until, save)
     method = check(flow, start, until, every, at, method, stop, tolerance, gap)
     times = output_times(until, every, at)
     conditions = _conditions(flow, start, until, stop, tolerance, gap)
