@@ -33,7 +33,7 @@ WALL_FRACTION = 1e-8
 METHODS = {"density": "wgf.eulerian", "particles": "wgf.lagrangian"}
 
 
-def default_method(flow: Any, start: Measure, until: float | str = np.inf) -> Method:
+def default_method(flow: Any, start: Measure, until: float | str = 0.0) -> Method:
     """Return the method that `solve` takes when none is given."""
     checks.instance("start", start, Measure)
     importlib.import_module(METHODS[start.kind])
@@ -42,15 +42,14 @@ def default_method(flow: Any, start: Measure, until: float | str = np.inf) -> Me
 
 def _begun_with(flow, start, until, save):
     """Return the default method of a stored run, which may have begun with another end."""
-    if not is_run(folder(save)):
+    try:
+        stored = open_run(save).problem.get("method") if is_run(folder(save)) else None
+    except checks.InputError:
+        # nothing was stored before it ended
         return None
-    stored = open_run(save).problem.get("method")
     # the choice changes at most once as the end moves away
-    for end in (until, np.finfo(float).tiny, np.inf):
-        method = default_method(flow, start, end)
-        if repr(method) == stored:
-            return method
-    return None
+    chosen = (default_method(flow, start, end) for end in (until, 0.0, np.inf))
+    return next((method for method in chosen if repr(method) == stored), None)
 
 
 def output_times(until: float | str, every: float | None = None, at: Any = None) -> np.ndarray:

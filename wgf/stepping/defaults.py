@@ -44,14 +44,14 @@ def register(
     return choose
 
 
-def default_method(flow: Any, start: Measure, until: float | str = math.inf) -> Method:
+def default_method(flow: Any, start: Measure, until: float | str = 0.0) -> Method:
     """Return the method that `wgf.solve` takes when none is given.
 
     Parameters
     ----------
     flow, start
     until : float or "stationary"
-        End time.
+        End time; by default the method is one for short times.
 
     Raises
     ------
