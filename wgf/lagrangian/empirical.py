@@ -9,6 +9,7 @@ from wgf.functional import forms
 from wgf.functional.kinks import Kinks
 from wgf.lagrangian.partition import ParticlePartition
 from wgf.lagrangian.products import Products, feature_products
+from wgf.lagrangian.walls import stopped
 from wgf.measures.particles import Particles
 
 
@@ -129,8 +130,10 @@ class EmpiricalFunctional:
         return result
 
     def dissipation(self, points: np.ndarray, gradient: np.ndarray) -> float:
-        """Return ``∫ mobility |∇F'|^2 dmu`` with the least-norm element at kinks."""
+        """Return ``∫ mobility |∇F'|^2 dmu`` with the least-norm element at kinks and walls."""
         slope = self.kinks.slope(points, gradient, self.partition.largest)
+        if self.domain is not None:
+            slope = np.where(stopped(points, slope, self.domain), 0.0, slope)
         return self.partition.sum(self.weights * (slope**2 @ self.mobility))
 
     def confine(self, points: np.ndarray) -> np.ndarray:
