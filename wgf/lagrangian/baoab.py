@@ -22,6 +22,7 @@ class _WithMomentum(ParticleMethod):
     """What both methods are given."""
 
     flow = HeavyBall
+    timed = True
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class HeavyBallParticles(_WithMomentum):
 
     def check(self, flow: HeavyBall, start: Particles) -> None:
         super().check(flow, start)
-        if flow.temperature > 0:
+        if flow.temperature > 0 or flow.schedule is not None:
             raise checks.InputError(
                 f"heavy ball iteration: it has no noise for the temperature {flow.temperature:g}, "
                 "use wgf.Baoab"
@@ -151,6 +152,8 @@ class _MomentumStepper(ParticleStepper):
     def __init__(self, method, flow, start, world):
         # an attempt makes `look` equal steps, at most as far as an output time
         super().__init__(flow, start, world, Fixed(math.inf))
+        # time of the last step within an attempt
+        self.now = 0.0
         self.scales, self.chosen = start.scales, method.step is None
         self.longest = method.step
         self.velocities = np.zeros(self.points.shape)
@@ -214,6 +217,7 @@ class _MomentumStepper(ParticleStepper):
     def evaluate(self) -> None:
         """Evaluate the gradient at the points, over a new batch if there are any."""
         empirical = self.empirical
+        empirical.move(self.now)
         if self.batches is None:
             self.outputs = empirical.outputs(self.points)
             self.gradient = empirical.smooth_gradient(self.points, self.outputs)
@@ -226,14 +230,30 @@ class _MomentumStepper(ParticleStepper):
         count = max(1, math.ceil(dt / self.longest - 1e-9))
         dt, count = dt / count, min(count, self.look)
         before = self.points, self.gradient
-        lost = sum(self.step(dt) for _ in range(count))
+        lost, gained, self.now = 0.0, 0.0, self.time
+        for k in range(count):
+            states = self.points, self.outputs
+            last, self.now = self.now, self.time + (k + 1) * dt
+            lost += self.step(dt)
+            gained += self._gained(*states, last) + self._gained(self.points, self.outputs, last)
         if self.chosen and self.batches is None:
             rate = curvature.steepest(self.empirical, self.points, self.gradient, *before)
             wanted = self.chosen_step(rate)
             # the step is changed where it must be: equal steps keep what the scheme keeps
             if wanted < 0.5 * self.longest or wanted > 4.0 * self.longest:
                 self.longest = min(wanted, 2.0 * self.longest)
-        return Trial(made=count * dt, dissipation=lost / (count * dt))
+        made = count * dt
+        return Trial(made=made, dissipation=lost / made, explicit=0.5 * gained / made)
+
+    def _gained(self, points, outputs, before):
+        """Return by how much F of the points rose since a time by its strengths alone."""
+        if not self.timed:
+            return 0.0
+        values = []
+        for time in (before, self.now):
+            self.empirical.move(time)
+            values.append(sum(self.empirical.parts(points, outputs, timed=True).values()))
+        return values[1] - values[0]
 
     def step(self, dt: float) -> float:
         """Make one step and return the energy that friction took."""
@@ -260,6 +280,9 @@ class _MomentumStepper(ParticleStepper):
             np.negative(self.velocities, out=self.velocities, where=turned)
 
     def resumed(self) -> None:
+        self.now = self.time
+        if self.batches is None:
+            super().resumed()
         if self.batches is not None:
             self.draws.bit_generator.state = json.loads(self.batches_state)
             self.evaluate()
@@ -287,8 +310,9 @@ class _Splitting(_MomentumStepper):
             return 0.0
         before = self.kinetic()
         self.velocities = np.exp(-flow.friction * dt * self.moving) * self.velocities
-        if flow.temperature > 0:
-            variance = -np.expm1(-2 * flow.friction * dt) * flow.temperature * self.mobility
+        temperature = flow.temperature_at(self.now - 0.5 * dt)
+        if temperature > 0:
+            variance = -np.expm1(-2 * flow.friction * dt) * temperature * self.mobility
             noise = self.partition.normal(self.generator, self.points.shape[1])
             self.velocities += np.sqrt(variance) * noise
         return before - self.kinetic()

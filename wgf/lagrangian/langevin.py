@@ -51,6 +51,7 @@ class Langevin(ParticleMethod):
     """
 
     title = "langevin"
+    timed = True
     forms = (*ParticleMethod.forms, Diffusion)
     remedies: ClassVar[dict[Any, str]] = {
         Local: "needs a density, use wgf.ImplicitFiniteVolume on a wgf.Density"
@@ -106,8 +107,7 @@ class _Stepper(ParticleStepper):
         super().__init__(flow, start, world, control)
         self.chosen, self.scales = method.step is None, start.scales
         self.generator = noise_of(method.seed)
-        noise = flow.functional.of_form(Diffusion)
-        self.diffusion = sum(term.form().strength for term in noise)
+        self.diffusion = self._diffusion(0.0)
         empirical = self.empirical
         # a kink that no particle can cross is a drift
         strength = empirical.kinks.strength
@@ -122,6 +122,11 @@ class _Stepper(ParticleStepper):
         else:
             largest = 2 / max(rates.decay, 1e-300)
             rates.refuse("langevin", method.step, method.step * rates.decay, largest)
+
+    def _diffusion(self, time):
+        """Return the strength of the noise at a time."""
+        noise = self.flow.functional.of_form(Diffusion)
+        return sum(term.at(time).form().strength for term in noise)
 
     def _at_kinks(self):
         """Return the rate at which particles settle at a kink."""
@@ -145,6 +150,8 @@ class _Stepper(ParticleStepper):
 
     def attempt(self, dt: float) -> Trial:
         empirical = self.empirical
+        if self.timed:
+            self._move(self.time + 0.5 * dt)
         drift = -dt * empirical.mobility * (self.gradient + self.bias)
         variance = 2 * dt * self.diffusion * empirical.mobility
         points = diffused(
@@ -154,6 +161,8 @@ class _Stepper(ParticleStepper):
             points = np.where(self.bias, points, empirical.kinks.prox(points, dt))
         points = empirical.confine(points)
         outputs = empirical.outputs(points)
+        if self.timed:
+            self._move(self.time + dt)
         trial = Trial((points, outputs, empirical.smooth_gradient(points, outputs)))
         if self.chosen:
             rate = curvature.steepest(
@@ -163,8 +172,19 @@ class _Stepper(ParticleStepper):
             trial.error = max(trial.error, SHARE * dt / self._longest(0.0))
         return trial
 
+    def _move(self, time):
+        """Take the strengths of another time."""
+        self.empirical.move(time)
+        self.diffusion = self._diffusion(time)
+
     def commit(self, trial: Trial) -> None:
-        before = self.dissipation
+        before, gained = self.dissipation, self.gained()
         self.points, self.outputs, self.gradient = trial.result
         self.dissipation = self.dissipated()
         trial.dissipation = 0.5 * (before + self.dissipation)
+        trial.explicit = self.risen(gained)
+
+    def resumed(self) -> None:
+        super().resumed()
+        if self.timed:
+            self._move(self.time)
