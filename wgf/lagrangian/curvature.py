@@ -15,8 +15,8 @@ from wgf.functional import forms
 # of the scale of an axis: longest displacement of a difference
 DISPLACED = 1e-3
 ITERATIONS = 12
-# fraction of the particles that takes part in a mode of a few close pairs
-FEW = 0.01
+# fraction and number of the particles that take part in a mode of a few close pairs
+FEW, CLOSE = 0.05, 8
 
 
 class Rates(NamedTuple):
@@ -100,7 +100,8 @@ def rates(empirical, points, gradient, scales):
         # the fastest mode grows: shifted by its rate, the one that decays most is the fastest
         quotient, joined = _iterated(empirical, points, gradient, scales, vector, fastest)[1:]
     # near the singularity of a kernel there is always a pair that is too close for any step
-    if joined < FEW and any(isinstance(form, forms.Pairwise) for _, _, form in empirical.terms):
+    few = max(FEW, CLOSE / len(empirical.partition))
+    if joined < few and any(isinstance(form, forms.Pairwise) for _, _, form in empirical.terms):
         quotient = 0.0
     return Rates(fastest, max(quotient, 0.0))
 
