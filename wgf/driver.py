@@ -170,6 +170,11 @@ def _conditions(flow, start, until, stop, tolerance, gap):
                 "until: 'stationary' has no meaning with momentum, which carries through states "
                 "without dissipation, give a time"
             )
+        if flow.functional.timed:
+            raise checks.InputError(
+                "until: 'stationary' has no meaning with a strength that depends on time, give a "
+                "time"
+            )
         found.append(Stationary(tolerance, gap))
     if stop is not None:
         found.insert(0, condition(stop))

@@ -18,7 +18,7 @@ class PowerEnergy:
     """``strength / (m - 1) rho^m``, which kernels know."""
 
     def __init__(self, term: LocalEnergy, form: forms.Power):
-        self.energy, self._slope = term.energy, term.slope
+        self.term, self.energy, self._slope = term, term.energy, term.slope
         self.strength, self.exponent = form.strength, form.exponent
         # whether U' is infinite at 0
         self.singular = self.exponent < 1

@@ -12,6 +12,7 @@ from wgf.functional import forms
 from wgf.functional.features import FeatureMap
 from wgf.functional.functional import Term, Weighted
 from wgf.functional.losses import Loss
+from wgf.functional.schedule import strength_of
 from wgf.functional.user import Differences, UserFunction
 
 
@@ -192,7 +193,7 @@ class _AxisTerm(Weighted, LinearTerm):
     """A linear term ``∫ sum_i V(theta_i) dmu`` over some axes; subclasses give `profile`."""
 
     def __init__(self, strength, axes):
-        self.strength = checks.number(f"{self.name} strength", strength, minimum=0)
+        self.strength, self.schedule = strength_of(f"{self.name} strength", strength, minimum=0)
         self.axes = None if axes is None else checks.axis_names(f"{self.name} axes", axes)
 
     def form(self):
@@ -214,7 +215,7 @@ class _AxisTerm(Weighted, LinearTerm):
         return self.profile(points) @ self.mask(names)
 
     def __repr__(self):
-        return f"{type(self).__name__}({self.strength!r}, {self.axes!r})"
+        return f"{type(self).__name__}({self.told!r}, {self.axes!r})"
 
 
 class L1(_AxisTerm):
@@ -266,14 +267,14 @@ class Potential(Weighted, LinearTerm):
         Differences are used without it, with steps that fit the axes of the measure and the
         precision of the result. The mesh solver needs no gradient. A gradient that is not that of
         `function` is refused at the start of a run of particles.
-    strength : float, optional
-        Factor of the potential.
+    strength : float or callable, optional
+        Factor of the potential: a number, or a function of time that is not negative.
     """
 
     name = "potential"
 
     def __init__(self, function, gradient=None, strength=1.0):
-        self.strength = checks.number("potential strength", strength)
+        self.strength, self.schedule = strength_of("potential strength", strength)
         self.function = UserFunction("potential function", function)
         self.given_gradient = gradient and UserFunction("potential gradient", gradient)
         self.differences = Differences()
@@ -324,4 +325,5 @@ class Potential(Weighted, LinearTerm):
 
     def __repr__(self):
         tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
+        tail = f", strength={self.schedule!r}" if self.timed else tail
         return f"Potential({self.function.name}{tail})"

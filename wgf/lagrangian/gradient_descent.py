@@ -11,6 +11,7 @@ from wgf.lagrangian import blocks
 from wgf.lagrangian.blocks import Scratch
 from wgf.lagrangian.particles import ParticleMethod, ParticleStepper
 from wgf.lagrangian.products import Products, feature_products
+from wgf.lagrangian.walls import walls
 from wgf.measures.particles import Particles
 from wgf.parallel.threads import each
 from wgf.stepping import Diagnosis, Fixed, Trial
@@ -179,6 +180,8 @@ class _Stepper(ParticleStepper):
 
     def dissipated(self) -> float:
         empirical, gradient = self.empirical, self.gradient
+        if walls(empirical.domain):
+            return super().dissipated()
         lost = np.empty(len(gradient))
 
         def work(rows):

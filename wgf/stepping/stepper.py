@@ -25,6 +25,8 @@ class Stepper:
         Diagnostics of the current state and of the step that led to it.
     saved : dict of str
         Attributes that a continued run needs, by the name under which they are stored.
+    timed : bool
+        Whether strengths depend on time: rows then have the column ``explicit``.
     remedy : str
         What to do where a number is not finite.
     balanced : bool
@@ -33,6 +35,7 @@ class Stepper:
     """
 
     saved: ClassVar[dict[str, str]] = {}
+    timed = False
     remedy: ClassVar[str] = "check the features and potentials for overflow"
     balanced: bool = True
 
@@ -114,6 +117,8 @@ class Stepper:
         row.update(found.parts)
         row.update(found.energies)
         row.update(dissipation=trial.dissipation, rejected=rejected)
+        if self.timed:
+            row["explicit"] = trial.explicit
         row.update(trial.columns)
         row.update(found.more)
         # the budget of the energy that must not rise: with momentum that is not the objective
@@ -123,7 +128,8 @@ class Stepper:
         row["residual"] = 0.0
         if before:
             change = row[energy] - before[energy]
-            row["residual"] = before["residual"] + (change + row["dt"] * row["dissipation"])
+            lost = row["dissipation"] - trial.explicit if self.timed else row["dissipation"]
+            row["residual"] = before["residual"] + (change + row["dt"] * lost)
         return row
 
     def restart(self) -> dict[str, Any]:

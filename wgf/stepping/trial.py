@@ -21,6 +21,8 @@ class Trial:
         Largest outflow rate of a cell.
     rise : float
         Positive if ``F`` is larger than the control allows.
+    explicit : float
+        Mean rate at which the energy rose because strengths depend on time.
     failed, easy : bool
         Whether the solve failed, and whether it was so easy that the step may grow.
     made : float or None
@@ -34,6 +36,7 @@ class Trial:
     error: float = 0.0
     outflow: float = 0.0
     rise: float = -math.inf
+    explicit: float = 0.0
     failed: bool = False
     easy: bool = True
     made: float | None = None
