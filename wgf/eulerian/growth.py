@@ -18,7 +18,7 @@ from wgf.eulerian.variation import Variation
 from wgf.flows import FisherRao
 from wgf.functional import forms
 from wgf.measures.density import Density
-from wgf.stepping import Diagnosis, Energy, Method, Trial
+from wgf.stepping import Diagnosis, Energy, Method, Rest, Trial
 
 NO_GROWTH = "has no growth step, use wgf.GradientFlow"
 
@@ -228,6 +228,9 @@ class GrowthStepper(DescentStepper):
 
     def diagnose(self) -> Diagnosis:
         return self.diagnosed(Variation.stored(self.potential, self.slab.shape))
+
+    def rest(self) -> Rest:
+        return self.rest_of(self.dissipation)
 
     def _split(self, dt):
         """Do half of the growth, the transport, and the other half in place; tell of success."""

@@ -11,7 +11,7 @@ from wgf.functional.kinks import Kinks
 from wgf.lagrangian.empirical import EmpiricalFunctional
 from wgf.lagrangian.products import Products, feature_products
 from wgf.measures.particles import Particles
-from wgf.stepping import Diagnosis, Error, Fixed, Method, Stepper, Trial
+from wgf.stepping import Diagnosis, Error, Fixed, Method, Rest, Stepper, Trial
 from wgf.stepping.control import Control
 
 
@@ -103,6 +103,9 @@ class ParticleStepper(Stepper):
             self.place(trial.result)
         self.evaluate()
         trial.dissipation = 0.5 * (before + self.dissipation)
+
+    def rest(self) -> Rest:
+        return self.rest_of(self.dissipation)
 
     def place(self, state: np.ndarray) -> None:
         """Put the particles where an attempt ended."""

@@ -31,6 +31,8 @@ class Record(Drawn):
         What was minimised; None for a stored run.
     status : str
         ``"done"``, ``"stopped"`` (the `stop` condition held) or ``"running"``.
+    message : str
+        Why a run ended before its time, in words; empty for a stored run.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Record(Drawn):
         self.outputs: np.ndarray | None = None
         self.diagnostics: dict[str, np.ndarray] = {}
         self.functional = None
-        self.status = "running"
+        self.status, self.message = "running", ""
         vars(self).update(held)
 
     @classmethod
