@@ -47,7 +47,7 @@ def test_neither_units_nor_constants_matter(method, noise):
         scaled = method
         if isinstance(method, wgf.ImplicitFiniteVolume):
             scaled = wgf.ImplicitFiniteVolume(0.1 * length**2)
-        mesh = wgf.Mesh(x=wgf.Axis(-4 * length, 4 * length, 40))
+        mesh = wgf.Mesh(x=wgf.Axis(-4 * length, 4 * length, 41))
         start = wgf.Density.normal(mesh, length, 0.3 * length)
         flow = wgf.GradientFlow(well + wgf.Entropy(noise))
         run = wgf.solve(flow, start, "stationary", method=scaled)
