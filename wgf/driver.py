@@ -24,7 +24,7 @@ from wgf.theory.separation import one_sided
 # relative difference of times that is rounding
 NEAR = 1e-12
 # no state takes so long to settle, in any units; a step may be of any length below
-LONGEST = 1e100
+LONGEST = 1e250
 # fraction of the mass at a wall from which the box is said to be too small
 WALL_FRACTION = 1e-8
 # where the built-in methods for a kind of measure register themselves

@@ -8,6 +8,7 @@ import numpy as np
 
 from wgf import checks
 from wgf.eulerian import unsplit_kernels
+from wgf.eulerian.rest import unconvex
 from wgf.eulerian.slab import Slab
 from wgf.eulerian.state import DescentStepper
 from wgf.eulerian.sweep import Moved, Sweeps
@@ -19,13 +20,21 @@ from wgf.stepping.control import Control
 
 # distance of one step from two halves, in units of the mass, when nothing is given
 TOLERANCE = 1e-4
+# largest error in units of what a step changes, and the part of the tolerance below which it need
+# not fall: a mode that decays is followed at its own size
+RELATIVE, FINEST = 0.02, 1e-3
 # smallest tolerance: the solves are known to about a tenth of it
 SMALLEST_TOLERANCE = 1e-10
-# part of the mass that may move in a step towards rest before the next one is shortened
-SETTLING = 0.2
+# largest growth of a step under error control
 GROWTH = 4.0
-# of the steps of a linear equation, whose long steps are as right as its short ones
-LINEAR_GROWTH = 1e6
+# part of the mass that may move in a step towards rest before the next one is shortened, and the
+# growth of steps otherwise: where F has several minima, the run is to end in that of the flow
+SETTLING = 0.2
+# fraction of its first residual to which Newton's method goes within a step towards rest
+SETTLING_FALL = 1e-2
+# growth of steps towards rest: where F is not convex, where it is, and of a linear equation, whose
+# long steps are as right as its short ones
+SETTLING_GROWTH = {"bent": 4.0, "convex": 4.0, "linear": 1e6}
 
 
 class ImplicitFiniteVolume(Method):
@@ -49,7 +58,8 @@ class ImplicitFiniteVolume(Method):
         stationary state it is that of the first step only.
     tolerance : float, optional
         Distance of one step from two half steps in L1, in units of the mass, which chooses the
-        steps instead; 1e-4 if neither is given.
+        steps instead; 1e-4 if neither is given. Where a step changes little it is at most a
+        fiftieth of the change, so that slow modes keep their rates.
     growth : float, optional
         1, as steps do not grow.
 
@@ -82,8 +92,8 @@ class ImplicitFiniteVolume(Method):
             )
         if step is not None and tolerance is not None:
             raise checks.InputError(
-                f"implicit finite volume: step {step:g} and tolerance {tolerance:g} both choose the "
-                "steps, give one of them"
+                f"implicit finite volume: step {step:g} and tolerance {tolerance:g} both choose "
+                "the steps, give one of them"
             )
         if checks.number("implicit finite volume growth", growth) != 1:
             raise checks.InputError(
@@ -124,7 +134,7 @@ class Steps(Control):
     def __init__(self, step: float, tolerance: float | None):
         self.step, self.tolerance = step, tolerance
         self.longest = np.inf if tolerance else step
-        self.settles = self.linear = False
+        self.settles, self.shape = False, "bent"
 
     def propose(self, limit: float) -> float:
         return min(limit, self.step)
@@ -140,15 +150,15 @@ class Steps(Control):
         if self.settles:
             self._settle(made, trial, rejected)
         elif self.tolerance:
-            return self._follow(dt, trial.error / self.tolerance, rejected)
+            return self._follow(dt, trial.error, rejected)
         elif rejected == 0 and dt == self.step:
             self.step = min(self.longest, 2 * dt)
         return True
 
     def _settle(self, dt, trial, rejected):
-        factor = min(GROWTH, max(0.25, SETTLING / max(trial.error, 1e-300)))
-        if self.linear:
-            factor = LINEAR_GROWTH
+        factor = SETTLING_GROWTH[self.shape]
+        if self.shape == "bent":
+            factor = min(factor, max(0.25, SETTLING / max(trial.error, 1e-300)))
         if rejected:
             factor = min(1.0, factor)
         elif not trial.easy:
@@ -181,7 +191,9 @@ class ImplicitStepper(DescentStepper):
         slab = Slab(start.mesh, None, whole_planes=True)
         super().__init__(Steps(method.step or np.inf, tolerance), slab, flow, start)
         self.sweeps = Sweeps(self.discrete, self.mobilities)
-        self.control.linear = self.sweeps.linear
+        self.control.shape = "bent" if unconvex(self.discrete) else "convex"
+        if self.sweeps.linear:
+            self.control.shape = "linear"
         if method.step is None:
             # a first step that moves a small part of the mass
             rate = self.sweeps.change(self.values, self.outputs) / max(self.values.sum(), 1e-300)
@@ -197,7 +209,8 @@ class ImplicitStepper(DescentStepper):
 
     def attempt(self, dt: float) -> Trial:
         made = min(dt, self.sweeps.longest(self.values, self.outputs))
-        whole = self.sweeps.solve(self.values, self.outputs, made)
+        fall = SETTLING_FALL if self.settles else 0.0
+        whole = self.sweeps.solve(self.values, self.outputs, made, fall)
         if whole is None:
             return Trial(failed=True)
         trial = self._settled(made, whole) if self.settles else self._extrapolated(made, whole)
@@ -226,8 +239,16 @@ class ImplicitStepper(DescentStepper):
         trial = self._judged(dt, found, self.discrete.outputs(found), count)
         if trial.rise > 0:
             trial = self._judged(dt, both.values, both.outputs, count)
-        trial.error = float(np.abs(both.values - whole.values).sum() / self.values.sum())
+        trial.error = self._error(trial.result[0], both.values - whole.values)
         return trial
+
+    def _error(self, values, difference):
+        """Return the error of a step to `values` in units of what is allowed."""
+        tolerance = self.control.tolerance or TOLERANCE
+        mass = float(self.values.sum())
+        change = float(np.abs(values - self.values).sum())
+        allowed = max(FINEST * tolerance * mass, min(tolerance * mass, RELATIVE * change))
+        return float(np.abs(difference).sum()) / allowed
 
     def _judged(self, dt, values, outputs, count):
         trial = self.judged(dt, values, outputs, self.row["objective"])

@@ -75,12 +75,18 @@ class Sweeps:
         moving = int(np.prod(faces.shape))
         return not (discrete.diffusion or discrete.energies) or moving <= most
 
-    def solve(self, values: np.ndarray, outputs: Outputs, dt: float) -> Moved | None:
-        """Return the state after a step, None if Newton's method fails."""
+    def solve(
+        self, values: np.ndarray, outputs: Outputs, dt: float, fall: float = 0.0
+    ) -> Moved | None:
+        """Return the state after a step, None if Newton's method fails.
+
+        The method ends early where its residual fell below a fraction `fall` of the first one: the
+        density then is moved in a potential that is nearly that at the end.
+        """
         found, fluxes = Moved(values, outputs, np.zeros(0), 0), []
         count = 0
         for sweep in self.sweeps:
-            found = sweep.solve(found.values, found.outputs, dt)
+            found = sweep.solve(found.values, found.outputs, dt, fall)
             if found is None:
                 return None
             fluxes.append(found.flux)
@@ -171,15 +177,17 @@ class Sweep:
             result += around
         return result
 
-    def solve(self, values: np.ndarray, outputs: Outputs, dt: float) -> Moved | None:
+    def solve(
+        self, values: np.ndarray, outputs: Outputs, dt: float, fall: float = 0.0
+    ) -> Moved | None:
         """Return the state after the step, None if Newton's method does not converge."""
         self._old, self._step = values, dt
         unknown = self._measured(values, outputs)
         scale = self._scales(unknown)
         state = self._evaluate(unknown)
         size = np.inf if state is None else norm(state[1] / scale)
-        count = 0
-        while state is not None and size > TOLERANCE:
+        count, enough = 0, max(TOLERANCE, fall * size)
+        while state is not None and size > enough:
             if count == NEWTON_LIMIT or not np.isfinite(size):
                 return None
             forcing = min(0.1, max(1e-3, 0.1 * size), 1.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from wgf.eulerian import implicit_kernels, unsplit_kernels
-from wgf.eulerian.energies import PowerEnergy
 
 NEWTON_LIMIT = 200
 # largest product of step and rate with which sparse factors keep the mass to round-off
@@ -89,7 +88,7 @@ class Downhill:
 
     def __init__(self, faces: Faces):
         self.faces = faces
-        self._beside = faces.beside()
+        self._beside = faces.beside().astype(np.int32)
         self._rates = np.repeat(faces.axis_rates, 2)
 
     def longest(self, rho: np.ndarray, xi: np.ndarray) -> float:
@@ -98,11 +97,13 @@ class Downhill:
 
     def solve(self, old: np.ndarray, potential: np.ndarray, dt: float) -> np.ndarray | None:
         """Return the density moved in `potential`."""
-        self._order = np.argsort(-potential, kind="stable")
-        self._xi = potential
-        found = self._solved(old, dt)
-        self._moved = self.faces.terms(found, potential)[2]
-        return found
+        cells = potential.size
+        order = np.empty(cells, dtype=np.int32)
+        higher = np.empty(cells, dtype=np.int32)
+        count = unsplit_kernels.downhill_order(self._beside, potential, higher, order)
+        self._order, self._xi = order[:count], potential
+        self._found, self._moved = self._solved(old, dt), None
+        return self._found
 
     def _solved(self, base, dt):
         result = np.empty_like(base)
@@ -111,9 +112,13 @@ class Downhill:
 
     def linearised(self, change: np.ndarray, dt: float) -> np.ndarray:
         """Return the change of the density that a `change` of the first variation causes."""
-        faces = self.faces
-        flux = self._moved * (change[faces.left] - change[faces.right])
-        return self._solved(dt * faces.gained(flux, change.size), dt)
+        if self._moved is None:
+            self._moved = self.faces.terms(self._found, self._xi)[2]
+        gained = np.zeros_like(change)
+        unsplit_kernels.add_gained(
+            change, self.faces.left, self.faces.right, self._moved, dt, gained
+        )
+        return self._solved(gained, dt)
 
 
 class Coupled:
@@ -210,7 +215,7 @@ class Coupled:
         faces, largest = self.faces, float(old.max())
         if largest == 0.0:
             return old
-        rho, previous = np.maximum(old, self.floor * largest), np.inf
+        rho, previous, total = np.maximum(old, self.floor * largest), np.inf, float(old.sum())
         for _ in range(NEWTON_LIMIT):
             ahead, back, moved, flux = self._terms(rho, potential)
             stiff = self._stiff(rho, ahead, back, moved)
@@ -222,7 +227,8 @@ class Coupled:
             new = np.maximum(found, 0.1 * rho)
             change = float(np.maximum(np.abs(new - rho), np.where(new > found, -found, 0.0)).max())
             rho = new
-            if not np.isfinite(change):
+            # a cell holds no more than all of the mass
+            if not change <= 1e6 * total:
                 return None
             if change <= 1e-15 * largest or (change <= 1e-11 * largest and change >= previous / 2):
                 return rho

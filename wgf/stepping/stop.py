@@ -16,9 +16,9 @@ from wgf.stepping.trial import Rest
 
 # a run at rest goes on for that many steps whose gap falls by less than a tenth
 IDLE = 50
-# and one in which F does not fall by more than its round-off goes on for so many times as many
-PATIENCE = 4
-UNSEEN = 1e-15
+# and one in which neither F falls by more than its round-off nor the criterion, so many times that
+PATIENCE = 2
+UNSEEN = 1e-13
 
 
 class State:
@@ -124,8 +124,8 @@ class Stationary(Condition):
         self.tolerance = checks.number("tolerance", tolerance, above=0)
         self.gap = gap if gap == np.inf else checks.number("gap", gap, above=0)
         self.best, self.idle = np.inf, 0
-        # the least objective beyond round-off, and the steps since
-        self.lowest, self.still = np.inf, 0
+        # the least objective beyond round-off, the least energy, and the steps since
+        self.lowest, self.least, self.still = np.inf, np.inf, 0
 
     def prepare(self, flow: Any, start: Measure) -> None:
         noise = [t for t in flow.functional.of_form(forms.Diffusion) if t.form().strength]
@@ -158,9 +158,14 @@ class Stationary(Condition):
             return True
         if not row["objective"] >= self.lowest - UNSEEN * abs(self.lowest):
             self.lowest, self.still = row["objective"], 0
+        if not found.energy >= 0.99 * self.least:
+            self.least, self.still = found.energy, 0
         self.still += 1
         if self.idle >= IDLE:
-            self.message = f"the state rests with a gap of {self.best:.2g} where {self.gap * fall:.2g} is asked"
+            self.message = (
+                f"the state rests with a gap of {self.best:.2g} where {self.gap * fall:.2g} is "
+                "asked"
+            )
         elif self.still >= IDLE * PATIENCE and not small:
             self.message = (
                 f"F no longer falls, but {found.criterion}, is {share:.2g} where "
