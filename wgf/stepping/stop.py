@@ -161,6 +161,11 @@ class Stationary(Condition):
         if not found.energy >= 0.99 * self.least:
             self.least, self.still = found.energy, 0
         self.still += 1
+        # of what goes downhill F is of second order where it is curved, and lost in its round-off
+        curved = found.unit is None and share <= self.tolerance**0.5
+        if self.still >= IDLE and curved and not gap > self.gap * fall:
+            self.message = f"{self.message}; F no longer falls beyond its round-off"
+            return True
         if self.idle >= IDLE:
             self.message = (
                 f"the state rests with a gap of {self.best:.2g} where {self.gap * fall:.2g} is "
