@@ -220,8 +220,8 @@ def solve(
       times the mass, ``p ∝ exp(-F0'(mu) / eps)`` of the same mass and F0 the rest of F. The column
       ``kl_gap`` is ``eps KL(mu | p)``, which bounds ``F - min F`` where F0 is convex;
     - a density without an entropy rests where F would fall by at most `tolerance` times its fall
-      since the start if all mass went downhill in ``F'(mu)`` as far as that leads; or by at most the
-      square root of that where F has not fallen beyond its round-off for 50 steps;
+      since the start if all mass went downhill in ``F'(mu)`` as far as that leads; or by its square
+      root at most, where F has not fallen beyond its round-off for 50 steps;
     - particles, and measures whose mass grows, rest where the dissipation times the time gone by is
       at most `tolerance` times the fall of F since the start: it is then as small a part of its
       mean.
