@@ -98,10 +98,10 @@ FLOWS = {
     "FiniteVolume 1": ("mesh", lambda u: wgf.FiniteVolume(1), {}),
     "FiniteVolume entropy": ("mesh", lambda u: wgf.FiniteVolume(2), {"entropy": 0.1}),
     "FiniteVolume kink": ("mesh", lambda u: wgf.FiniteVolume(2), {"kink": 0.1}),
-    "Implicit": ("mesh", lambda u: wgf.ImplicitFiniteVolume(0.02 * u.T, 1), {}),
+    "Implicit": ("mesh", lambda u: wgf.ImplicitFiniteVolume(0.02 * u.T), {}),
     "Implicit entropy": (
         "mesh",
-        lambda u: wgf.ImplicitFiniteVolume(0.02 * u.T, 1),
+        lambda u: wgf.ImplicitFiniteVolume(0.02 * u.T),
         {"entropy": 0.1},
     ),
     "Stabilised": ("mesh", lambda u: wgf.StabilisedFiniteVolume(), {"entropy": 0.1}),

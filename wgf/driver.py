@@ -30,8 +30,8 @@ from wgf.theory.separation import one_sided
 
 # relative difference of times that is rounding
 NEAR = 1e-12
-# no state takes so long to settle; a step may be of any length below
-LONGEST = 1e12
+# no state takes so long to settle, in any units; a step may be of any length below
+LONGEST = 1e250
 # fraction of the mass at a wall from which the box is said to be too small
 WALL_FRACTION = 1e-8
 # where the built-in methods for a kind of measure register themselves
@@ -178,8 +178,9 @@ def _conditions(flow, start, until, stop, tolerance, gap):
         found.append(Stationary(tolerance, gap))
     if stop is not None:
         found.insert(0, condition(stop))
-        with np.errstate(all="ignore"):
-            found[0].prepare(flow, start)
+    with np.errstate(all="ignore"):
+        for each in found:
+            each.prepare(flow, start)
     return found
 
 
@@ -211,8 +212,7 @@ def solve(
         Never changed.
     until : float or "stationary"
         End time; the last step lands on it exactly. ``"stationary"`` ends with the first state
-        whose dissipation is at most `tolerance` times ``|F|`` and whose optimality gap is at most
-        `gap` times ``|F|``; only the start and the end are kept then.
+        at rest, see the notes; only the start and the end are kept then.
     every : float, optional
         Time between snapshots; `at` gives their times instead. The start and the end are always
         kept.
@@ -235,8 +235,8 @@ def solve(
         Continue the stored run at `save` after its last snapshot, with the same flow, start and
         method: the result is, to the bit, that of the run that was never interrupted.
     tolerance, gap : float
-        When a state counts as stationary, see `until`. The gap bounds ``F - min F`` over the
-        densities of the same mass if F is convex; a bound needs `ImplicitFiniteVolume`.
+        When a state counts as stationary, see the notes. The gap bounds ``F - min F`` over the
+        densities of the same mass if F is convex; it is at hand for densities.
     threads : int, optional
         Use at most so many threads, by default as many as the process has processors. Small steps
         use one. The numbers do not depend on it, to the bit.
@@ -278,6 +278,22 @@ def solve(
 
     Notes
     -----
+    Rest is judged on the state alone, so that neither units, nor a constant added to F, nor the
+    step matter; the solution's `message` says by which criterion, and what it bounds:
+
+    - a density with an entropy of strength eps rests where ``KL(mu | p)`` is at most `tolerance`
+      times the mass, ``p ∝ exp(-F0'(mu) / eps)`` of the same mass and F0 the rest of F. The column
+      ``kl_gap`` is ``eps KL(mu | p)``, which bounds ``F - min F`` where F0 is convex;
+    - a density without an entropy rests where F would fall by at most `tolerance` times its fall
+      since the start if all mass went downhill in ``F'(mu)`` as far as that leads; or by its square
+      root at most, where F has not fallen beyond its round-off for 50 steps;
+    - particles, and measures whose mass grows, rest where the dissipation times the time gone by is
+      at most `tolerance` times the fall of F since the start: it is then as small a part of its
+      mean.
+
+    If a `gap` is asked for, ``<F'(mu), mu> - mass min F'(mu)``, the column ``gap``, must also be at
+    most `gap` times the fall of F since the start.
+
     Under MPI all ranks call this with the same arguments and share the work; the numbers are
     those of one process, to the bit. Rank 0 alone writes, observes, shows progress and heeds
     `stop`. Every rank returns the whole solution; with `save` its snapshots are read from the disk.
@@ -313,7 +329,7 @@ def solve(
         measure = recorder.stored() if resume else start
         try:
             with profile("prepare"):
-                stepper = _prepared(method, flow, measure, world)
+                stepper = _prepared(method, flow, measure, world, until)
             if recorder.run is None:
                 observed.begin(stepper, world)
         except BaseException:
@@ -335,7 +351,7 @@ def solve(
                         show(state.row)
                     if state.snapshot or interrupt.is_set():
                         recorder.snapshot(stepper)
-                recorder.solution.status = state.status
+                recorder.solution.status, recorder.solution.message = state.status, state.message
                 if interrupt.is_set():
                     raise KeyboardInterrupt
         if world.rank == 0:
@@ -386,14 +402,16 @@ def iterate(
     conditions = _conditions(flow, start, until, stop, tolerance, gap)
     world = parallel.world()
     with one_library_thread(), np.errstate(all="ignore"):
-        stepper = _prepared(method, flow, start, world)
+        stepper = _prepared(method, flow, start, world, until)
         _warn_of_support(flow, start)
     yield from _states(flow, stepper, times, conditions, world)
 
 
-def _prepared(method, flow, start, world):
+def _prepared(method, flow, start, world, until):
     """Return a stepper at the start, where the objective is finite."""
     stepper = method.prepare(flow, start, world)
+    if isinstance(until, str):
+        stepper.settle()
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
@@ -406,7 +424,8 @@ def _states(flow, stepper, times, conditions, world, steps=-1, profile=None, obs
     profile = Profile() if profile is None else profile
     observed = Observables() if observed is None else observed
     for each in conditions:
-        each.begin(stepper.row)
+        with one_library_thread(), np.errstate(all="ignore"):
+            each.begin(stepper)
     if steps < 0:
         steps = 0
         state = State(stepper, flow, steps)
@@ -430,12 +449,16 @@ def _states(flow, stepper, times, conditions, world, steps=-1, profile=None, obs
                 with profile("observe"):
                     state.observed = observed.row(stepper, world, due)
             for each in conditions:
-                if world.broadcast(each.holds(state)):
-                    state.snapshot, state.status = True, each.status
-                    yield state
-                    return
+                with one_library_thread(), np.errstate(all="ignore"):
+                    held = each.holds(state)
+                if world.broadcast(held) and state.status == "running":
+                    state.snapshot, state.status, state.message = True, each.status, each.message
+            if state.status != "running":
+                yield state
+                return
             if stepper.time >= times[-1]:
-                state.status = "done"
+                # rest alone ends a run without an end time
+                state.status = "stopped" if target == LONGEST else "done"
             yield state
 
 

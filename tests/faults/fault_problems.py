@@ -48,7 +48,7 @@ def problem(name, size=1):
     flow, start, method, until = {
         "FiniteVolume 1": (wgf.GradientFlow(kinked), density, wgf.FiniteVolume(1), 6.0),
         "FiniteVolume 2": (wgf.GradientFlow(kinked), density, wgf.FiniteVolume(2), 6.0),
-        "ImplicitFiniteVolume": (noisy, density, wgf.ImplicitFiniteVolume(0.02, 1), 0.6),
+        "ImplicitFiniteVolume": (noisy, density, wgf.ImplicitFiniteVolume(0.02), 0.6),
         "StabilisedFiniteVolume": (noisy, density, wgf.StabilisedFiniteVolume(), 2.0),
         "StabilisedFiniteVolume line": (
             *(wgf.GradientFlow(wgf.Ridge(1.0) + wgf.Entropy(0.05)), density.marginal("w")),

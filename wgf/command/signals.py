@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
+from wgf.stepping import Stepper
 from wgf.stepping.stop import Condition, State, condition
 
 
@@ -60,9 +61,9 @@ class Ended(Condition):
         if self._own is not None:
             self._own.prepare(flow, start)
 
-    def begin(self, row: dict) -> None:
+    def begin(self, stepper: Stepper) -> None:
         if self._own is not None:
-            self._own.begin(row)
+            self._own.begin(stepper)
 
     def holds(self, state: State) -> bool:
         return self._signals.number is not None or (

@@ -152,7 +152,11 @@ class DiscreteFunctional:
 
     def _integral(self, given, values, outputs):
         products, own = np.empty(len(self._sums)), self.slab.own
-        kernels.row_products(values[own], given[own], self.shape[3], products)
+        held, given = values[own], given[own]
+        kernels.row_products(held, given, self.shape[3], products)
+        if np.isnan(products).any():
+            # a potential may be infinite where there is no mass
+            kernels.row_products(held, np.where(held > 0, given, 0.0), self.shape[3], products)
         return self.slab.sums((products, self.slab.rows))[0] * self.mesh.cell_volume
 
     def _energy(self, term, values, outputs):
@@ -213,7 +217,9 @@ class DiscreteFunctional:
         lowest = -self.slab.largest(-variation.min())
         if not np.isfinite(lowest):
             return np.inf
-        return self.slab.sum(values * (variation - lowest)) * self.mesh.cell_volume
+        with np.errstate(invalid="ignore"):
+            above = np.where(values > 0, values * (variation - lowest), 0.0)
+        return self.slab.sum(above) * self.mesh.cell_volume
 
     def cancelled(self, outputs: Outputs, mass: float) -> float:
         """Return, in units of the relative round-off, how much ``F`` may lose by cancellation.

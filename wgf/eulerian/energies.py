@@ -17,6 +17,8 @@ DIFFERENCE = 2.0**-10
 class PowerEnergy:
     """``strength / (m - 1) rho^m``, which kernels know."""
 
+    convex = True
+
     def __init__(self, term: LocalEnergy, form: forms.Power):
         self.term, self.energy, self._slope = term, term.energy, term.slope
         self.strength, self.exponent = form.strength, form.exponent
@@ -54,6 +56,8 @@ class OwnEnergy:
     InputError
         For functions that do not return one number per density.
     """
+
+    convex = False
 
     def __init__(self, name: str, term: LocalEnergy):
         self.name, self.term = name, term

@@ -327,6 +327,9 @@ class _Convolution:
             )
         self.largest = float(np.abs(table).max())
         self.spectrum = fft.rfftn(table) * mesh.cell_volume
+        # for all perturbations that keep the mass, up to the quadrature of the averages
+        modes = self.spectrum.real.ravel()[1:]
+        self.convex = bool((modes >= -1e-5 * np.abs(self.spectrum).max()).all())
 
     def _averages(self, term, index, nodes, parts):
         """Return the mean of the kernel over cells by composite Gauss-Legendre quadrature."""

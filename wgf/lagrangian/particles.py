@@ -11,7 +11,7 @@ from wgf.functional.kinks import Kinks
 from wgf.lagrangian.empirical import EmpiricalFunctional
 from wgf.lagrangian.products import Products, feature_products
 from wgf.measures.particles import Particles
-from wgf.stepping import Diagnosis, Error, Fixed, Method, Stepper, Trial
+from wgf.stepping import Diagnosis, Error, Fixed, Method, Rest, Stepper, Trial
 from wgf.stepping.control import Control
 
 
@@ -125,6 +125,9 @@ class ParticleStepper(Stepper):
         """Return the mean rate of that over a step, `gained` being that of its beginning."""
         # the mean of both ends is exact up to the product of both changes
         return 0.5 * (gained + self.gained()) / (self.time - self.row["t"]) if self.timed else 0.0
+
+    def rest(self) -> Rest:
+        return self.rest_of(self.dissipation)
 
     def place(self, state: np.ndarray) -> None:
         """Put the particles where an attempt ended."""

@@ -36,6 +36,8 @@ class Record(Drawn):
     status : str
         ``"done"``, ``"stopped"`` (the `stop` condition held, or the user interrupted),
         ``"failed"`` or ``"running"``.
+    message : str
+        Why a run ended before its time, in words; empty for a stored run.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Record(Drawn):
         self.outputs: np.ndarray | None = None
         self.diagnostics: dict[str, np.ndarray] = {}
         self.functional = None
-        self.status = "running"
+        self.status, self.message = "running", ""
         vars(self).update(held)
 
     @classmethod

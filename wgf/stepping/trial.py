@@ -1,4 +1,4 @@
-"""What passes between a method, the step control and the row of diagnostics."""
+"""What passes between a method, step control, stop conditions and the row of diagnostics."""
 
 import math
 from dataclasses import dataclass, field
@@ -63,3 +63,28 @@ class Diagnosis:
     parts: dict[str, float]
     energies: dict[str, float] = field(default_factory=dict)
     more: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Rest:
+    """How far a state is from rest, judged on the state alone.
+
+    Attributes
+    ----------
+    energy : float
+        What ``F`` still loses by the criterion, 0 at rest.
+    criterion : str
+        What was judged, in words.
+    unit : float or None
+        Energy in units of which the tolerance is; None for the fall of ``F`` since the start.
+    bound : str
+        What the energy bounds, in words, and why it bounds nothing where that is so.
+    columns : dict
+        Columns of the row.
+    """
+
+    energy: float
+    criterion: str
+    unit: float | None = None
+    bound: str = "which bounds nothing"
+    columns: dict[str, float] = field(default_factory=dict)
