@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.driver import output_times
+from wgf.stepping.times import output_times
 
 
 def problem(kind):

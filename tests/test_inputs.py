@@ -8,8 +8,8 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 import wgf
-from wgf.driver import output_times
 from wgf.functional.user import Differences, UserFunction
+from wgf.stepping.times import output_times
 
 LINE = wgf.Mesh(x=wgf.Axis(-2, 2, 32))
 START = wgf.Density.normal(LINE, 0.5, 0.3)

@@ -12,9 +12,9 @@ stride). Faces that close a period are a list of their own.
 """
 
 import numpy as np
-from numba import njit
 
 from wgf.eulerian.transport_kernels import at, shifted
+from wgf.parallel.compiled_kernels import njit
 
 CELLS_PER_BLOCK = 1024
 # cells of less than this share of the largest density do not set the step

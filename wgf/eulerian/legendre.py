@@ -103,7 +103,8 @@ class Legendre:
                 problem, flux.closings, *arrays, flux.limiter.arrays, self.net
             )
         else:
-            legendre_kernels.legendre(problem, *arrays, self.shared)
+            do = legendre_kernels.shared_legendre if self.shared else legendre_kernels.legendre
+            do(problem, *arrays)
             flux_kernels.net_gain(problem, flux.closings, self.p, self.w, self.net)
         nothing = NOTHING * values.max()
         if flux_kernels.end_of_step(values, self.net, dt, nothing, result) < 0:

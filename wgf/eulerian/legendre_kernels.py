@@ -1,10 +1,11 @@
 """Numba kernels of the Runge-Kutta-Legendre method: fused stages of stored fluxes."""
 
 import numpy as np
-from numba import njit, prange
 
 from wgf.eulerian.flux_kernels import CELLS_PER_BLOCK, powers
 from wgf.eulerian.transport_kernels import at, shifted
+from wgf.parallel.compiled_kernels import njit
+from wgf.parallel.threads import shared
 
 CONTRACTED = {"nsz", "contract"}
 
@@ -135,21 +136,26 @@ def stage_of_block(problem, state, dt, factors, block, net, value):
     mean(at(w, pad + first), at(w_start, first), at(w_old, pad + first), four, room, size)
 
 
-@njit(cache=True, parallel=True)
-def shared_stage(problem, state, dt, factors, blocks):
-    """Do one stage, the blocks shared by the threads."""
-    for block in prange(blocks):
-        net, value = np.empty(CELLS_PER_BLOCK), np.empty(CELLS_PER_BLOCK)
+@njit(cache=True, nogil=True)
+def stages(problem, state, dt, factors, first, last, net, value):
+    """Do one stage in the blocks from the first to the one before the last."""
+    for block in range(first, last):
         stage_of_block(problem, state, dt, factors, block, net, value)
 
 
-@njit(cache=True)
-def legendre(problem, start, w_start, p, p_old, w, w_old, dt, factors, shared):
-    """Fill `p` and `w` with the mean density and the mean powers of a step.
+# a stage of a cell takes about a nanosecond
+@shared(lambda problem, state, *_: 1.0 * state[0].size)
+@njit(cache=True, nogil=True)
+def shared_stage(problem, state, dt, factors, blocks, part, parts):
+    """Do one stage, the blocks shared by the threads."""
+    net, value = np.empty(CELLS_PER_BLOCK), np.empty(CELLS_PER_BLOCK)
+    first, last = part * blocks // parts, (part + 1) * blocks // parts
+    stages(problem, state, dt, factors, first, last, net, value)
 
-    ``factors[j]`` are ``(mu, nu, tilde, gamma)`` of the stages from the first on; their number is
-    odd, so that the result ends in the arrays it began in.
-    """
+
+@njit(cache=True, nogil=True)
+def begin(problem, start, w_start, p, p_old, w, w_old, factors):
+    """Fill the arrays of the first stage."""
     tilde, pad, size = factors[0, 2], problem[6], start.size
     p_old[pad : pad + size] = 0.0
     for j in range(size):
@@ -157,7 +163,17 @@ def legendre(problem, start, w_start, p, p_old, w, w_old, dt, factors, shared):
     for j in range(w_start.size):
         w[pad + j] = tilde * w_start[j]
         w_old[pad + j] = 0.0
-    blocks = (size + CELLS_PER_BLOCK - 1) // CELLS_PER_BLOCK
+
+
+@njit(cache=True, nogil=True)
+def legendre(problem, start, w_start, p, p_old, w, w_old, dt, factors):
+    """Fill `p` and `w` with the mean density and the mean powers of a step.
+
+    ``factors[j]`` are ``(mu, nu, tilde, gamma)`` of the stages from the first on; their number is
+    odd, so that the result ends in the arrays it began in.
+    """
+    begin(problem, start, w_start, p, p_old, w, w_old, factors)
+    blocks = (start.size + CELLS_PER_BLOCK - 1) // CELLS_PER_BLOCK
     net, value = np.empty(CELLS_PER_BLOCK), np.empty(CELLS_PER_BLOCK)
     for j in range(1, factors.shape[0]):
         four = factors[j, 0], factors[j, 1], factors[j, 2], factors[j, 3]
@@ -165,8 +181,13 @@ def legendre(problem, start, w_start, p, p_old, w, w_old, dt, factors, shared):
             state = start, w_start, p, p_old, w, w_old
         else:
             state = start, w_start, p_old, p, w_old, w
-        if shared:
-            shared_stage(problem, state, dt, four, blocks)
-        else:
-            for block in range(blocks):
-                stage_of_block(problem, state, dt, four, block, net, value)
+        stages(problem, state, dt, four, 0, blocks, net, value)
+
+
+def shared_legendre(problem, start, w_start, p, p_old, w, w_old, dt, factors):
+    """Do as `legendre` does, each stage on as many threads as pay."""
+    begin(problem, start, w_start, p, p_old, w, w_old, factors)
+    blocks = (start.size + CELLS_PER_BLOCK - 1) // CELLS_PER_BLOCK
+    for j in range(1, len(factors)):
+        state = start, w_start, *((p, p_old, w, w_old) if j % 2 else (p_old, p, w_old, w))
+        shared_stage(problem, state, dt, tuple(factors[j].tolist()), blocks)

@@ -11,11 +11,11 @@ to it is ``weight (limited flux - former flux)``, on a list of faces.
 """
 
 import numpy as np
-from numba import njit
 
 from wgf.eulerian.flux_kernels import CELLS_PER_BLOCK, net_gain, pair, power_of, powers
 from wgf.eulerian.legendre_kernels import gain
 from wgf.eulerian.transport_kernels import limited_half_slope
+from wgf.parallel.compiled_kernels import njit
 
 # cells of less than this share of the largest density keep the Scharfetter-Gummel flux
 SLIGHT = 1e-7

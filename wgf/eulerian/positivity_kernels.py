@@ -4,9 +4,9 @@
 """
 
 import numpy as np
-from numba import njit
 
 from wgf.eulerian.implicit_kernels import LANES, gather, origins, scatter, solve_panel
+from wgf.parallel.compiled_kernels import njit
 
 # share of the largest density that may be missing by round-off
 ROUND_OFF = 1e-13

@@ -7,9 +7,9 @@ factored without a subtraction, so that the solves conserve the sum to round-off
 """
 
 import numpy as np
-from numba import njit
 
 from wgf.eulerian.flux_kernels import powers
+from wgf.parallel.compiled_kernels import njit
 
 STAGES = 6
 GAMMA = 0.25

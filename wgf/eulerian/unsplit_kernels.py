@@ -4,7 +4,8 @@ Faces are lists: face ``k`` lies between the cells ``left[k]`` and ``right[k]``.
 """
 
 import numpy as np
-from numba import njit
+
+from wgf.parallel.compiled_kernels import njit
 
 # what a limited correction leaves of a cell that it empties
 LEAVES = 1e-9

@@ -18,7 +18,7 @@ class Pool(NamedTuple):
 
 
 @contextlib.contextmanager
-def ranks() -> Iterator[Pool | None]:
+def of_mpi() -> Iterator[Pool | None]:
     """Give a pool of all ranks but the first, there; the others do its jobs and are given None.
 
     Raises
@@ -30,7 +30,8 @@ def ranks() -> Iterator[Pool | None]:
         from mpi4py import MPI, futures
     except (ImportError, RuntimeError) as error:
         raise checks.InputError(
-            f"engine: mpi cannot be loaded ({error}), do pip install 'wgf[mpi]'"
+            f"engine: mpi cannot be loaded ({error}), "
+            'run pip install ".[mpi]" in a copy of the repository'
         ) from None
     size = MPI.COMM_WORLD.size
     if size == 1:
@@ -66,7 +67,7 @@ def scheduled(scheduler: Any) -> Iterator[Pool]:
         import distributed
     except ImportError:
         raise checks.InputError(
-            "engine: dask is not installed, do pip install 'wgf[sweep]'"
+            'engine: dask is not installed, run pip install ".[sweep]" in a copy of the repository'
         ) from None
     own = isinstance(scheduler, str)
     try:

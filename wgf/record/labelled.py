@@ -102,5 +102,6 @@ def _package(name):
         return importlib.import_module(name)
     except ImportError:
         raise checks.InputError(
-            f"labelled arrays: {name} is not installed, get it by pip install 'wgf[view]'"
+            f'labelled arrays: {name} is not installed, run pip install ".[view]" in a copy of '
+            "the repository"
         ) from None

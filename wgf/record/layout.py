@@ -442,17 +442,3 @@ def grid_of(content):
             if not data.is_scale
         }
     return scales, variables
-
-
-def tables_image(tables, attributes):
-    """Return the bytes of an HDF5 file of named tables; see `wgf.tables.write`."""
-    with memory_file() as file:
-        file.attrs.update(attributes)
-        for names, columns in tables.items():
-            # a slash would open another group
-            group = file.create_group("/".join(name.replace("/", " per ") for name in names))
-            for name, values in columns.items():
-                values = np.asarray(values)
-                text = values.dtype.kind in "US"
-                group.create_dataset(name, data=values.astype(object) if text else values)
-        return image(file)

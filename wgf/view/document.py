@@ -108,7 +108,7 @@ def library() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError:
         raise checks.InputError(
-            "view: plotly is not installed, get it by pip install 'wgf[view]'"
+            'view: plotly is not installed, run pip install ".[view]" in a copy of the repository'
         ) from None
     return get_plotlyjs()
 
