@@ -195,5 +195,5 @@ def test_the_residual_tends_to_0_with_the_step_or_is_not_there():
     cloud = start.sample(200, seed=0)
     run = wgf.solve(flow, cloud, 0.1, method=wgf.Langevin(0.01))
     assert "residual" not in run.diagnostics and "dissipation" in run.diagnostics
-    # without noise it is there
-    assert share(cloud, wgf.RungeKutta(), wgf.GradientFlow(wgf.Ridge(1.0))) < 1e-6
+    # without noise it is there, of the order of the quadrature of the dissipation in time
+    assert share(cloud, wgf.RungeKutta(), wgf.GradientFlow(wgf.Ridge(1.0))) < 1e-2

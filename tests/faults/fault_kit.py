@@ -139,6 +139,8 @@ class _Stream:
         self._stream, self._name, self._log = stream, name, log
 
     def write(self, content):
+        # HDF5 fills its memory again
+        content = bytes(content)
         begin = self._stream.seek(0, os.SEEK_CUR)
         self._stream.write(content)
         self._stream.flush()
