@@ -113,7 +113,8 @@ class Measure(Drawn):
         column = self.coordinates(axis)
         return float(column.min()), float(column.max())
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self):
+        """Return kind, mass and axes, as a notebook shows them."""
         found = {self.kind: self.extent, "mass": f"{self.mass:.6g}"}
         for k, name in enumerate(self.axis_names()):
             found[name] = interval(*self.bounds(k), self.period(k) is not None)
