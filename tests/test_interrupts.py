@@ -13,6 +13,14 @@ from wgf.record import directory
 FLOW = wgf.GradientFlow(wgf.Ridge(1.0))
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """Heed interrupts as at a prompt, also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def begin():
     return wgf.Density.normal(wgf.Mesh(x=wgf.Axis(-2, 2, 32)), 0.5, 0.3)
 

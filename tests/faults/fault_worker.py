@@ -168,8 +168,10 @@ def short_of_memory(folder, limits):
     folder = pathlib.Path(folder)
     script = str(pathlib.Path(__file__).with_name("fault_script.py"))
     command = ["run", script, "--quiet", "--no-plot", "--cells"]
+    # large enough for the linear algebra library to take its buffers, without which it ends the
+    # process in words of its own
     with contextlib.redirect_stdout(io.StringIO()):
-        cli.status(argv=[*command, "8", "--out", str(folder / "warm")])
+        cli.status(argv=[*command, "100", "--out", str(folder / "warm")])
     for limit in limits:
         out, said = folder / f"run{limit}", folder / f"said{limit}.txt"
 

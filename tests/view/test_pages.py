@@ -112,7 +112,7 @@ def test_bad_input(tmp_path, monkeypatch):
         view.page([3], tmp_path / "page.html")
     monkeypatch.setitem(__import__("sys").modules, "plotly.offline", None)
     document.library.cache_clear()
-    with pytest.raises(wgf.InputError, match=r"pip install 'wgf\[view\]'"):
+    with pytest.raises(wgf.InputError, match=r'pip install "\.\[view\]"'):
         view.page([run], tmp_path / "page.html")
     document.library.cache_clear()
 

@@ -1,12 +1,11 @@
 """Processes that do one job after the other; one that dies is replaced, the rest go on."""
 
-import functools
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from multiprocessing import connection, reduction
@@ -97,7 +96,7 @@ def pooled(
     pool: Pool, make: Callable, arguments: tuple, take: Callable
 ) -> Iterator[tuple[object, object]]:
     """Yield ``(job, result)`` as the workers of a pool do them; otherwise as `results`."""
-    made, waiting = pickle.dumps((make, arguments)), {}
+    made, waiting = (uuid.uuid4().hex, make, arguments), {}
     try:
         while True:
             # one that waits for every one that is done: no worker is idle in between
@@ -123,10 +122,15 @@ def _lost(error):
     return type(error).__name__ in ("KilledWorker", "CommClosedError", "BrokenExecutor")
 
 
-@functools.lru_cache(1)
-def _made(content):
-    make, arguments = pickle.loads(content)
-    return make(*arguments)
+_held: dict[str, Callable] = {}
+
+
+def _made(name, make, arguments):
+    """Return what does the jobs of a pool: made once per worker and pool."""
+    if name not in _held:
+        _held.clear()
+        _held[name] = make(*arguments)
+    return _held[name]
 
 
 def _do(made, job, threads):
@@ -134,7 +138,7 @@ def _do(made, job, threads):
     with _turn:
         if threads is not None:
             _limit_threads(threads)
-        return _made(made)(job)
+        return _made(*made)(job)
 
 
 def _limit_threads(threads):

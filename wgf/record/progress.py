@@ -169,8 +169,8 @@ class Profile:
     Attributes
     ----------
     spent : dict of float
-        Seconds by activity: ``"compile"``, ``"prepare"``, ``"step"`` and ``"store"``; what was
-        compiled in the others is not theirs.
+        Seconds by activity: ``"compile"``, ``"prepare"``, ``"step"``, ``"observe"`` and
+        ``"store"``; what was compiled in the others is not theirs.
     count : int
         Number of steps.
     watch : object or None
@@ -179,7 +179,7 @@ class Profile:
 
     def __init__(self):
         self._began = time.perf_counter()
-        self.spent = dict.fromkeys(("compile", "prepare", "step", "store"), 0.0)
+        self.spent = dict.fromkeys(("compile", "prepare", "step", "observe", "store"), 0.0)
         self.count, self.watch = 0, None
 
     @contextlib.contextmanager
@@ -217,6 +217,8 @@ def lines_of(seconds: dict[str, float]) -> list[str]:
         "compile": seconds["compile"],
         "prepare": seconds["prepare"],
         f"{steps} steps": seconds["step"],
+        # a record of an earlier version has none
+        "observe": seconds.get("observe", 0.0),
         "store, show": seconds["store"],
     }
     named["rest"] = max(total - sum(named.values()), 0.0)

@@ -1,8 +1,8 @@
 """What a run leaves: times, snapshots, model outputs and columns of diagnostics."""
 
 import importlib
-import pickle
 from collections.abc import Callable, Sequence
+from multiprocessing import reduction
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class Record(Drawn):
     def __getstate__(self):
         kept = dict(vars(self))
         try:
-            pickle.dumps(self.functional)
+            reduction.ForkingPickler.dumps(self.functional)
         except Exception:
             # whatever the functions of a user raise
             kept["functional"] = None
