@@ -157,7 +157,7 @@ def _columns(columns, lengths):
 class Solution(Record):
     """The result of `wgf.solve`, in memory; `wgf.open_run` reads a stored run the same way."""
 
-    __doc__ += Record.__doc__.partition("\n")[2]
+    __doc__ += "\n" + Record.__doc__.partition("\n")[2]
 
     def append(self, time: float, measure: Measure, output: np.ndarray | None, rows: dict) -> None:
         """Add a snapshot and the rows of diagnostics since the one before."""
