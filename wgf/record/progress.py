@@ -217,10 +217,10 @@ def lines_of(seconds: dict[str, float]) -> list[str]:
         "compile": seconds["compile"],
         "prepare": seconds["prepare"],
         f"{steps} steps": seconds["step"],
-        # a record of an earlier version has none
-        "observe": seconds.get("observe", 0.0),
         "store, show": seconds["store"],
     }
+    if seconds.get("observe"):
+        named["observe"] = seconds["observe"]
     named["rest"] = max(total - sum(named.values()), 0.0)
     each = f", {1e3 * seconds['step'] / steps:.3g} ms each" if steps else ""
     return [
