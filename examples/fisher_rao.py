@@ -36,7 +36,7 @@ def solve(cells, until):
     at = until * np.geomspace(1e-4, 1, 120)
     found, spent = {}, {}
     begin = time.perf_counter()
-    full = wgf.solve(flow, thin, until, at=at, method=wgf.ImplicitFiniteVolume(1e-4))
+    full = wgf.solve(flow, thin, until, at=at, method=wgf.ImplicitFiniteVolume())
     spent[SIDES[0]] = time.perf_counter() - begin
     found[SIDES[0]] = wgf.projected(full, wgf.amplitude_projection)
     flow = wgf.FisherRao(flow.functional, growth=1.0, transport=3e-4)

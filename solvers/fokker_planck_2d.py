@@ -41,7 +41,7 @@ def setup(*, cells=96, until=10.0, noise=0.1):
     flow = wgf.GradientFlow(wgf.Potential(potential, slope) + wgf.Entropy(noise))
     mesh = wgf.Mesh(x=wgf.Axis(-2.5, 2.5, cells), y=wgf.Axis(-2.5, 2.5, cells))
     start = wgf.Density.normal(mesh, mean=(0.8, 0.5), std=0.3)
-    methods = {"mesh": wgf.ImplicitFiniteVolume(0.01, growth=1.2), "particles": wgf.Langevin(0.01)}
+    methods = {"mesh": wgf.ImplicitFiniteVolume(), "particles": wgf.Langevin(0.01)}
     return {"flow": flow, "start": start, "until": until, "every": until / 20, "methods": methods}
 
 

@@ -105,3 +105,18 @@ def test_refusals():
     empty = wgf.Density(wgf.Mesh(x=wgf.Axis(0, 1, 3)), np.zeros(3))
     with pytest.raises(wgf.InputError, match="no mass"):
         wasserstein_1(empty, spike(0.0))
+
+
+def test_measures_on_a_circle_are_measured_on_it():
+    """Two spikes on both sides of the seam, without a word on the period."""
+    circle = wgf.Mesh(x=wgf.Axis(0, 1, 20, periodic=True))
+    low, high = (wgf.Particles([[x]], domain=circle) for x in (0.05, 0.9))
+    across = wgf.Density.uniform(circle, x=(0.85, 0.95)), wgf.Density.uniform(circle, x=(0, 0.1))
+    for first, second in ((low, high), across):
+        assert wasserstein_1(first, second) == pytest.approx(0.15)
+        assert wasserstein_2(first, second) == pytest.approx(0.15, rel=1e-6)
+        assert wgf.flat_distance(first, second, reach=0.3) == pytest.approx(0.5)
+    # a circle that is asked for counts, and particles without one lie on a line
+    free = wgf.Particles(low.points), wgf.Particles(high.points)
+    assert wasserstein_1(*free) == pytest.approx(0.85)
+    assert wasserstein_1(*free, 1.0) == pytest.approx(0.15)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wgf
-from wgf.driver import output_times
+from wgf.stepping.times import output_times
 
 
 def problem(kind):
@@ -141,3 +141,60 @@ def test_a_warning_names_the_line_that_called_solve():
     with pytest.warns(wgf.BoxWarning) as found:
         wgf.solve(hill, wgf.Density.normal(line, 0.5, 0.2), until=2.0)
     assert [warning.filename for warning in found] == [__file__]
+
+
+@pytest.mark.parametrize("kind", ["mesh2", "smooth"])
+def test_an_interrupt_is_raised_again_with_what_there_is(tmp_path, kind):
+    """As by Ctrl-C in a notebook; the stored run is one that was stopped, and goes on."""
+    flow, start, method = problem(kind)
+    options = {"until": 2.0, "every": 0.3, "method": method}
+    whole = wgf.solve(flow, start, **options)
+
+    def interrupt(row):
+        if row["t"] > 1.0:
+            raise KeyboardInterrupt
+
+    for save in (None, tmp_path / "run"):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            wgf.solve(flow, start, save=save, progress=interrupt, **options)
+        partial = caught.value.solution
+        assert partial.status == "stopped"
+        assert np.array_equal(partial.times, whole.times[:4]) and len(partial.snapshots) == 4
+        assert np.array_equal(partial.final.points, whole.snapshots[3].points)
+        # the rows go on to the last step that was done
+        assert 1.0 < partial.diagnostics["t"][-1] < 2.0
+    run = wgf.open_run(tmp_path / "run")
+    assert run.status == "stopped" and np.array_equal(run.times, partial.times)
+    same(wgf.solve(flow, start, save=tmp_path / "run", resume=True, **options), whole)
+
+
+def test_an_error_leaves_a_run_that_failed(tmp_path):
+    flow, start, _method = problem("smooth")
+
+    def fail(row):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        wgf.solve(flow, start, 1.0, save=tmp_path / "run", progress=fail)
+    assert not hasattr(caught.value, "solution")
+
+
+def test_the_residual_tends_to_0_with_the_step_or_is_not_there():
+    flow = wgf.GradientFlow(wgf.Ridge(1.0) + wgf.Entropy(0.1))
+
+    def share(start, method, flow=flow):
+        found = wgf.solve(flow, start, 0.5, method=method).diagnostics
+        fall = found["objective"][0] - found["objective"][-1]
+        return abs(found["residual"][-1]) / fall
+
+    shares = []
+    for cells in (50, 100, 200):
+        start = wgf.Density.normal(wgf.Mesh(x=wgf.Axis(-4, 4, cells)), 1.0, 0.4)
+        shares.append(share(start, wgf.ImplicitFiniteVolume(1 / cells, growth=1)))
+    # first order in the step
+    assert shares[1] < 0.6 * shares[0] and shares[2] < 0.6 * shares[1] < 0.05
+    cloud = start.sample(200, seed=0)
+    run = wgf.solve(flow, cloud, 0.1, method=wgf.Langevin(0.01))
+    assert "residual" not in run.diagnostics and "dissipation" in run.diagnostics
+    # without noise it is there, of the order of the quadrature of the dissipation in time
+    assert share(cloud, wgf.RungeKutta(), wgf.GradientFlow(wgf.Ridge(1.0))) < 1e-2

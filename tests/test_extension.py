@@ -50,7 +50,7 @@ class Bare(wgf.LocalEnergy):
 @pytest.mark.parametrize("own", [Square(0.05), Bare(), 0.5 * Square(0.1)], ids=repr)
 @pytest.mark.parametrize(
     "method",
-    [wgf.FiniteVolume(2), wgf.FiniteVolume(1), wgf.ImplicitFiniteVolume(0.02, 1)],
+    [wgf.FiniteVolume(2), wgf.FiniteVolume(1), wgf.ImplicitFiniteVolume(0.02)],
     ids=repr,
 )
 @pytest.mark.parametrize("mesh", [LINE, PLANE], ids=["line", "plane"])
@@ -251,7 +251,7 @@ def test_a_loss_of_the_user_serves_both_sides_and_every_method():
         wgf.solve(wgf.GradientFlow(F), begin, 0.5, method=method).diagnostics["objective"][-1]
         for begin, method in (
             (start, None),
-            (start, wgf.ImplicitFiniteVolume(0.05, 1)),
+            (start, wgf.ImplicitFiniteVolume(0.05)),
             (start.quadrature(), None),
         )
     ]

@@ -8,8 +8,8 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 import wgf
-from wgf.driver import output_times
 from wgf.functional.user import Differences, UserFunction
+from wgf.stepping.times import output_times
 
 LINE = wgf.Mesh(x=wgf.Axis(-2, 2, 32))
 START = wgf.Density.normal(LINE, 0.5, 0.3)
@@ -317,3 +317,32 @@ def test_a_uniform_density_may_lie_across_the_seam():
     across = wgf.Density.uniform(mesh, x=(0.85, 1.15)).values
     np.testing.assert_allclose(across, wgf.Density.uniform(mesh, x=(-0.15, 0.15)).values)
     np.testing.assert_allclose(across, np.array([2, 1, 0, 0, 0, 0, 0, 0, 1, 2]) / 0.6, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::wgf.BoxWarning")
+@pytest.mark.parametrize("far", [1e4, 1e308, np.inf])
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_potential_may_be_infinite_where_no_mass_is(far, order):
+    """The wall of numbers acts as a wall of the mesh, and costs no steps."""
+    inner = wgf.Mesh(x=wgf.Axis(-2, 2, 40))
+    outer = wgf.Mesh(x=wgf.Axis(-3, 3, 60))
+
+    def end(mesh):
+        V = wgf.Potential(lambda p: np.where(np.abs(p[:, 0]) < 2, well(p), far))
+        F = V + wgf.Entropy(0.3)
+        start = wgf.Density.uniform(mesh, x=(-1.5, 1.5))
+        run = wgf.solve(wgf.GradientFlow(F), start, 1.0, method=wgf.FiniteVolume(order))
+        assert F.value(run.final) == pytest.approx(run.diagnostics["objective"][-1], rel=1e-12)
+        return run
+
+    found, expected = end(outer), end(inner)
+    assert np.abs(found.final.values[10:-10] - expected.final.values).max() < 1e-12
+    assert not found.final.values[:10].any() and not found.final.values[-10:].any()
+    assert len(found.diagnostics["t"]) == len(expected.diagnostics["t"])
+
+
+def test_mass_where_a_potential_is_infinite_is_refused():
+    F = wgf.Potential(lambda p: np.where(np.abs(p[:, 0]) < 0.5, 0.0, np.inf)) + wgf.Entropy(0.1)
+    for begin in (START, START.quadrature()):
+        with pytest.raises((wgf.InputError, wgf.NumericalError)):
+            wgf.solve(wgf.GradientFlow(F), begin, 0.1)

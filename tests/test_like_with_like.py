@@ -84,7 +84,9 @@ def test_the_floor_of_cells_against_their_centres_is_told():
     """Cells of width h are h / 4 from points at their centres in W1, h / sqrt(12) in W2."""
     h = 0.25
     a = run_of(normal(), {"ridge": 1.0})
-    found = wgf.compare(a, run_of(normal().quadrature(), {"ridge": 1.0}))
+    # of a density that is known by its cells alone
+    points = wgf.Density(LINE, normal().values).quadrature()
+    found = wgf.compare(a, run_of(points, {"ridge": 1.0}))
     np.testing.assert_allclose(found.table["w1_x"], h / 4, rtol=1e-12)
     np.testing.assert_allclose(found.table["w2_x"], h / np.sqrt(12), rtol=1e-9)
     assert "floor of cells against points at their centres: W1(x) 0.0625, W2(x) 0.0722" in str(

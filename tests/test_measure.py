@@ -109,3 +109,43 @@ def test_particles_know_mean_and_covariance(seed):
 
 def test_default_weights():
     assert np.array_equal(wgf.Particles(np.zeros((4, 2))).weights, np.full(4, 0.25))
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_particles_at_the_centres_have_point_values_where_they_are_known(periodic):
+    """Spectral accuracy instead of order 2, for moments that are known exactly."""
+    mesh = wgf.Mesh(x=wgf.Axis(-4, 4, 64, periodic=periodic))
+
+    def bell(points):
+        return np.exp(-0.5 * ((points[:, 0] - 0.3) / 0.4) ** 2) / (0.4 * np.sqrt(2 * np.pi))
+
+    for density in (wgf.Density.normal(mesh, 0.3, 0.4), wgf.Density.from_function(mesh, bell)):
+        cloud = density.quadrature()
+        assert cloud.mass == pytest.approx(density.mass, rel=1e-14)
+        x, weights = cloud.points[:, 0], cloud.weights / cloud.mass
+        # the tail beyond the walls is 1e-20; round-off of 64 numbers
+        assert weights @ np.cos(x) == pytest.approx(np.exp(-0.08) * np.cos(0.3), abs=1e-13)
+        averages = wgf.Density(mesh, density.values).quadrature()
+        error = averages.weights @ np.cos(averages.points[:, 0]) - np.exp(-0.08) * np.cos(0.3)
+        # a twenty-fourth of the width squared times the second derivative
+        assert abs(error) > 1e-4
+
+
+def test_cells_too_coarse_for_point_values_give_their_mass():
+    mesh = wgf.Mesh(x=wgf.Axis(-4, 4, 10))
+    for density in (
+        wgf.Density.normal(mesh, 0.3, 0.01),
+        wgf.Density.from_function(mesh, lambda p: 1.0 * (p[:, 0] > 0.37)),
+        wgf.Density.uniform(mesh, x=(0.1, 0.5)),
+    ):
+        cloud = density.quadrature()
+        full = density.weights > 0
+        assert np.array_equal(cloud.weights, density.weights[full])
+
+
+def test_a_density_of_a_lambda_can_be_pickled():
+    import pickle
+
+    mesh = wgf.Mesh(x=wgf.Axis(-4, 4, 10))
+    density = wgf.Density.from_function(mesh, lambda p: np.exp(-(p[:, 0] ** 2)))
+    assert np.array_equal(pickle.loads(pickle.dumps(density)).values, density.values)

@@ -27,7 +27,8 @@ def test_samples_of_a_phase_space_have_velocities():
     assert cloud.domain == LINE and cloud.velocities.shape == (5000, 1)
     # four standard errors
     assert cloud.velocities.mean() == pytest.approx(-1.0, abs=4 * 0.4 / np.sqrt(5000))
-    assert start.quadrature().in_phase_space().histogram(mesh).values == pytest.approx(start.values)
+    cells = wgf.Density(mesh, start.values).quadrature()
+    assert cells.in_phase_space().histogram(mesh).values == pytest.approx(start.values)
     assert cloud.histogram(mesh).mass == pytest.approx(1.0)
     assert cloud.in_phase_space().names == ("x", "v_x")
 

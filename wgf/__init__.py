@@ -43,6 +43,7 @@ _ROOMS = {
         "GrowthSplitting",
         "ImplicitFiniteVolume",
         "KineticFiniteVolume",
+        "StabilisedFiniteVolume",
     ),
     "lagrangian": (
         "Baoab",
@@ -132,7 +133,7 @@ def __getattr__(name):
         value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
         globals()[name] = value
         return value
-    if name in _ALIASES or name in ("plot", "distances", "theory"):
+    if name in _ALIASES or name in ("plot", "distances", "theory", "view"):
         return importlib.import_module(f"{__name__}.{_ALIASES.get(name, name)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,6 +1,7 @@
 """The public names as type checkers see them; `__init__` loads each when it is first used."""
 
 from wgf import plot as plot
+from wgf import view as view
 from wgf.checks import BoxWarning as BoxWarning
 from wgf.checks import InputError as InputError
 from wgf.checks import InputTypeError as InputTypeError
@@ -21,6 +22,7 @@ from wgf.eulerian import FiniteVolume as FiniteVolume
 from wgf.eulerian import GrowthSplitting as GrowthSplitting
 from wgf.eulerian import ImplicitFiniteVolume as ImplicitFiniteVolume
 from wgf.eulerian import KineticFiniteVolume as KineticFiniteVolume
+from wgf.eulerian import StabilisedFiniteVolume as StabilisedFiniteVolume
 from wgf.flows import FisherRao as FisherRao
 from wgf.flows import GradientFlow as GradientFlow
 from wgf.flows import HeavyBall as HeavyBall

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import decimal
+import contextlib
 import importlib
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,82 +13,52 @@ import numpy as np
 from wgf import checks, parallel
 from wgf.flows import HeavyBall
 from wgf.measures.base import Measure
+from wgf.parallel import threads as policy
+from wgf.parallel.compiled_kernels import compiling
 from wgf.parallel.threads import one_library_thread
-from wgf.record.progress import Profile, reporter
+from wgf.record.directory import is_run
+from wgf.record.interrupts import held_back
+from wgf.record.observables import Observables
+from wgf.record.progress import Profile, reporter, tell_compiling
 from wgf.record.recorder import Recorder
+from wgf.record.run import folder, open_run
 from wgf.record.solution import Solution
 from wgf.stepping import Method, defaults, require
 from wgf.stepping.stop import State, Stationary, condition
+from wgf.stepping.times import LONGEST, NEAR, output_times
 from wgf.theory.separation import one_sided
 
-# relative difference of times that is rounding
-NEAR = 1e-12
-# no state takes so long to settle; a step may be of any length below
-LONGEST = 1e12
 # fraction of the mass at a wall from which the box is said to be too small
 WALL_FRACTION = 1e-8
 # where the built-in methods for a kind of measure register themselves
 METHODS = {"density": "wgf.eulerian", "particles": "wgf.lagrangian"}
 
 
-def default_method(flow: Any, start: Measure) -> Method:
+def default_method(flow: Any, start: Measure, until: float | str = 0.0) -> Method:
     """Return the method that `solve` takes when none is given."""
     checks.instance("start", start, Measure)
     importlib.import_module(METHODS[start.kind])
-    return defaults.default_method(flow, start)
+    return defaults.default_method(flow, start, until)
 
 
-def output_times(until: float | str, every: float | None = None, at: Any = None) -> np.ndarray:
-    """Return the increasing times at which snapshots are taken, 0 first and `until` last."""
-    if isinstance(until, str) and until == "stationary":
-        if every is not None or at is not None:
-            raise checks.InputError(
-                f"until: 'stationary' does not go with snapshots at given times "
-                f"({'every' if at is None else 'at'}), leave them out"
-            )
-        return np.array([0.0, LONGEST])
-    until = float(checks.number("until", until, above=0))
-    if every is not None and at is not None:
-        raise checks.InputError(f"every: {every!r} and at are both given, give one of them")
-    if at is not None:
-        times = checks.array("at", at, dimensions=(1,))
-        if len(times) and (times.min() < 0 or times.max() > until * (1 + NEAR)):
-            worst = times.min() if times.min() < 0 else times.max()
-            raise checks.InputError(f"at: {worst:g} lies outside [0, {until:g}], leave it out")
-    elif every is not None:
-        every = checks.number("every", every, above=0)
-        with np.errstate(over="ignore"):
-            count = np.floor(np.float64(until) / every * (1 + NEAR))
-        if count > 10**6:
-            raise checks.InputError(
-                f"every: {every:g} asks for {count:g} snapshots until {until:g}, give a longer one"
-            )
-        times = multiples(every, int(count))
-    else:
-        times = np.zeros(0)
-    # times that rounding put next to the start or the end are these
-    inside = (times > until * NEAR) & (times < until * (1 - NEAR))
-    return np.concatenate([[0.0], distinct(times[inside], until), [until]])
+def _begun_with(flow, start, until, save):
+    """Return the default method of a stored run, which may have begun with another end."""
+    try:
+        stored = open_run(save).problem.get("method") if is_run(folder(save)) else None
+    except checks.InputError:
+        # nothing was stored before it ended
+        return None
+    # the choice changes at most once as the end moves away
+    chosen = (default_method(flow, start, end) for end in (until, 0.0, np.inf))
+    return next((method for method in chosen if repr(method) == stored), None)
 
 
-def multiples(every: float, count: int) -> np.ndarray:
-    """Return ``every, 2 every, …``: those of the decimal number if `every` is a short one.
-
-    Three times 0.1 then is 0.3, as a user writes it who ends a run there.
-    """
-    exact = decimal.Decimal(repr(every))
-    if len(exact.as_tuple().digits) > 15:
-        return every * np.arange(1, count + 1)
-    return np.array([float(exact * k) for k in range(1, count + 1)])
-
-
-def distinct(times: np.ndarray, until: float) -> np.ndarray:
-    """Return the times in order, one of those that differ by rounding: the shortest in print."""
-    times = np.sort(times)
-    groups = np.split(times, np.flatnonzero(np.diff(times) > NEAR * until) + 1)
-    return np.array(
-        [min(group, key=lambda t: len(repr(float(t)))) for group in groups if len(group)]
-    )
+def observables(until: float | str, observe: Any = None, observe_every: Any = None) -> Observables:
+    """Return the observables of a run with the times at which they are evaluated."""
+    if observe_every is None:
+        return Observables(observe)
+    given = {"at" if np.ndim(observe_every) else "every": observe_every}
+    return Observables(observe, output_times(until, **given, names=("observe_every",) * 2))
 
 
 def check(
@@ -101,6 +71,8 @@ def check(
     stop: Any = None,
     tolerance: float = 1e-9,
     gap: float = np.inf,
+    observe: Any = None,
+    observe_every: Any = None,
 ) -> Method:
     """Refuse what `solve` would refuse, as far as nothing has to be built for it.
 
@@ -110,9 +82,10 @@ def check(
         The one given, or the default.
     """
     output_times(until, every, at)
+    observables(until, observe, observe_every)
     _conditions(flow, start, until, stop, tolerance, gap)
     if method is None:
-        method = default_method(flow, start)
+        method = default_method(flow, start, np.inf if until == LONGEST else until)
     elif isinstance(method, type) or not isinstance(method, Method):
         raise checks.InputTypeError(
             f"method: {method!r} is not a method, give for example wgf.FiniteVolume()"
@@ -130,11 +103,17 @@ def _conditions(flow, start, until, stop, tolerance, gap):
                 "until: 'stationary' has no meaning with momentum, which carries through states "
                 "without dissipation, give a time"
             )
+        if flow.functional.timed:
+            raise checks.InputError(
+                "until: 'stationary' has no meaning with a strength that depends on time, give a "
+                "time"
+            )
         found.append(Stationary(tolerance, gap))
     if stop is not None:
         found.insert(0, condition(stop))
-        with np.errstate(all="ignore"):
-            found[0].prepare(flow, start)
+    with np.errstate(all="ignore"):
+        for each in found:
+            each.prepare(flow, start)
     return found
 
 
@@ -152,7 +131,10 @@ def solve(
     resume: bool = False,
     tolerance: float = 1e-9,
     gap: float = np.inf,
+    threads: int | None = None,
     profile: Profile | None = None,
+    observe: dict[str, Callable[[Measure, float], Any]] | None = None,
+    observe_every: Any = None,
 ) -> Solution:
     """Solve a flow from a start until a time; the same call for a density and for particles.
 
@@ -163,15 +145,15 @@ def solve(
         Never changed.
     until : float or "stationary"
         End time; the last step lands on it exactly. ``"stationary"`` ends with the first state
-        whose dissipation is at most `tolerance` times ``|F|`` and whose optimality gap is at most
-        `gap` times ``|F|``; only the start and the end are kept then.
+        at rest, see the notes; only the start and the end are kept then.
     every : float, optional
         Time between snapshots; `at` gives their times instead. The start and the end are always
         kept.
     method : optional
         How to solve; by default `FiniteVolume` for a density, `RungeKutta` for particles, and
-        `ForwardBackward` for particles with a non-smooth penalty; with momentum
-        `KineticFiniteVolume` and `Baoab`.
+        `ForwardBackward` for particles with a non-smooth penalty, in place of both `Rosenbrock`
+        where explicit steps would cost more, with an entropy `Langevin`; with momentum
+        `KineticFiniteVolume` and `Baoab`. The choice depends on the problem alone.
     save : path, optional
         Directory of the stored run, see `wgf.open_run`.
     overwrite : bool
@@ -186,14 +168,25 @@ def solve(
         Continue the stored run at `save` after its last snapshot, with the same flow, start and
         method: the result is, to the bit, that of the run that was never interrupted.
     tolerance, gap : float
-        When a state counts as stationary, see `until`. The gap bounds ``F - min F`` over the
-        densities of the same mass if F is convex; a bound needs `ImplicitFiniteVolume`.
+        When a state counts as stationary, see the notes. The gap bounds ``F - min F`` over the
+        densities of the same mass if F is convex; it is at hand for densities.
+    threads : int, optional
+        Use at most so many threads, by default as many as the process has processors. Small steps
+        use one. The numbers do not depend on it, to the bit.
+    observe : dict of callables, optional
+        Functions ``f(measure, t)`` by name; the number or small array that each returns is a
+        column of `Solution.diagnostics`, in memory and on the disk, and an entry of the rows that
+        `stop` and `progress` are given.
+    observe_every : float or array of times, optional
+        Time between the evaluations of the observables, or their times, on which steps land; the
+        rows in between hold NaN. By default they are evaluated at the start and after every step.
 
     Returns
     -------
     Solution
         Its column ``residual`` is ``F(t) - F(0) + ∫_0^t dissipation``, zero for the exact flow;
-        with momentum it is that of the column ``lyapunov`` instead of ``F``.
+        with momentum it is that of the column ``lyapunov`` instead of ``F``. Particles with an
+        entropy have no such column: their noise raises ``F``, in which the entropy is missing.
 
     Warns
     -----
@@ -209,13 +202,34 @@ def solve(
     InputError
         For bad input, before anything is written.
     NumericalError
-        For NaN or a step that shrinks to nothing; snapshots written before are kept.
+        For NaN or a step that shrinks to nothing, and for an observable that raises, returns NaN
+        or changes its shape; snapshots written before are kept.
+    KeyboardInterrupt
+        After the step in hand where the run is interrupted; its attribute `solution` is what there
+        is until then, the state reached included, and the stored run is ``"stopped"``. A second
+        interrupt ends it at once, without that state.
 
     Notes
     -----
+    Rest is judged on the state alone, so that neither units, nor a constant added to F, nor the
+    step matter; the solution's `message` says by which criterion, and what it bounds:
+
+    - a density with an entropy of strength eps rests where ``KL(mu | p)`` is at most `tolerance`
+      times the mass, ``p ∝ exp(-F0'(mu) / eps)`` of the same mass and F0 the rest of F. The column
+      ``kl_gap`` is ``eps KL(mu | p)``, which bounds ``F - min F`` where F0 is convex;
+    - a density without an entropy rests where F would fall by at most `tolerance` times its fall
+      since the start if all mass went downhill in ``F'(mu)`` as far as that leads; or by its square
+      root at most, where F has not fallen beyond its round-off for 50 steps;
+    - particles, and measures whose mass grows, rest where the dissipation times the time gone by is
+      at most `tolerance` times the fall of F since the start: it is then as small a part of its
+      mean.
+
+    If a `gap` is asked for, ``<F'(mu), mu> - mass min F'(mu)``, the column ``gap``, must also be at
+    most `gap` times the fall of F since the start.
+
     Under MPI all ranks call this with the same arguments and share the work; the numbers are
-    those of one process, to the bit. Rank 0 alone writes, shows progress and heeds `stop`. Every
-    rank returns the whole solution; with `save` its snapshots are read from the disk.
+    those of one process, to the bit. Rank 0 alone writes, observes, shows progress and heeds
+    `stop`. Every rank returns the whole solution; with `save` its snapshots are read from the disk.
     """
     if progress is not None and progress is not True and not callable(progress):
         raise checks.InputTypeError(f"progress: {progress!r} cannot be called, give a function")
@@ -224,37 +238,55 @@ def solve(
             f"resume: save={save!r} and overwrite={overwrite} do not go with it, give the "
             "directory of the run to continue"
         )
+    if resume and method is None:
+        method = _begun_with(flow, start, until, save)
     method = check(flow, start, until, every, at, method, stop, tolerance, gap)
     times = output_times(until, every, at)
+    observed = observables(until, observe, observe_every)
     conditions = _conditions(flow, start, until, stop, tolerance, gap)
+    threads = policy.checked(threads)
     profile = Profile() if profile is None else profile
     world = parallel.world()
-    # a condition on the measure needs it on every rank
-    world = world.keeping(world.size == 1 or save is None or any(each.looks for each in conditions))
-    # an overflow shows in the objective, which a sentence reports
-    with one_library_thread(), np.errstate(all="ignore"):
-        recorder = Recorder(flow, start, method, world, save, overwrite, resume)
+    # a condition on the measure needs it on every rank, and what observes it all of it
+    looks = bool(observed.names) or any(each.looks for each in conditions)
+    world = world.keeping(world.size == 1 or save is None or looks)
+    told = tell_compiling if progress is True and world.rank == 0 else None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(policy.using(threads))
+        stack.enter_context(one_library_thread())
+        profile.watch = stack.enter_context(compiling(told))
+        # an overflow shows in the objective, which a sentence reports
+        stack.enter_context(np.errstate(all="ignore"))
+        recorder = Recorder(flow, start, method, world, save, overwrite, resume, observed.names)
+        recorder.profile = profile
         measure = recorder.stored() if resume else start
         try:
             with profile("prepare"):
-                stepper = _prepared(method, flow, measure, world)
+                stepper = _prepared(method, flow, measure, world, until)
+            if recorder.run is None:
+                observed.begin(stepper, world)
         except BaseException:
             recorder.release()
             raise
         if not resume:
             _warn_of_support(flow, start)
         recorder.begin(stepper)
+        if recorder.run is not None:
+            observed.resume(recorder.solution.diagnostics)
         # rank 0 alone shows progress
         show = None if world.rank > 0 else reporter(times[-1]) if progress is True else progress
-        with recorder:
-            for state in _states(flow, stepper, times, conditions, world, recorder.steps, profile):
+        with recorder, held_back(world.size == 1) as interrupt:
+            parts = conditions, world, recorder.steps, profile, observed
+            for state in _states(flow, stepper, times, *parts):
                 with profile("store"):
                     recorder.row(state.row)
                     if show is not None:
                         show(state.row)
-                    if state.snapshot:
+                    if state.snapshot or interrupt.is_set():
                         recorder.snapshot(stepper)
-                recorder.solution.status = state.status
+                recorder.solution.status, recorder.solution.message = state.status, state.message
+                if interrupt.is_set():
+                    raise KeyboardInterrupt
         if world.rank == 0:
             warn_of_walls(recorder.solution)
     return recorder.solution
@@ -303,14 +335,16 @@ def iterate(
     conditions = _conditions(flow, start, until, stop, tolerance, gap)
     world = parallel.world()
     with one_library_thread(), np.errstate(all="ignore"):
-        stepper = _prepared(method, flow, start, world)
+        stepper = _prepared(method, flow, start, world, until)
         _warn_of_support(flow, start)
     yield from _states(flow, stepper, times, conditions, world)
 
 
-def _prepared(method, flow, start, world):
+def _prepared(method, flow, start, world, until):
     """Return a stepper at the start, where the objective is finite."""
     stepper = method.prepare(flow, start, world)
+    if isinstance(until, str):
+        stepper.settle()
     if not np.isfinite(stepper.row["objective"]):
         raise checks.InputError(
             f"start: the objective is {stepper.row['objective']} there, check the features"
@@ -318,17 +352,20 @@ def _prepared(method, flow, start, world):
     return stepper
 
 
-def _states(flow, stepper, times, conditions, world, steps=-1, profile=None):
+def _states(flow, stepper, times, conditions, world, steps=-1, profile=None, observed=None):
     """Yield the state at the start of a new run and after every step, until the run ends."""
     profile = Profile() if profile is None else profile
+    observed = Observables() if observed is None else observed
     for each in conditions:
-        each.begin(stepper.row)
+        with one_library_thread(), np.errstate(all="ignore"):
+            each.begin(stepper)
     if steps < 0:
         steps = 0
         state = State(stepper, flow, steps)
-        state.snapshot = True
+        state.snapshot, state.observed = True, observed.row(stepper, world, True)
         yield state
-    for target in times[times > stepper.time * (1 + NEAR)]:
+    marks = observed.marks(times)
+    for target in (mark for mark in marks if mark > stepper.time * (1 + NEAR)):
         while stepper.time < target:
             left = target - stepper.time
             if target == LONGEST:
@@ -340,14 +377,21 @@ def _states(flow, stepper, times, conditions, world, steps=-1, profile=None):
                 stepper.land(float(target))
             steps += 1
             state = State(stepper, flow, steps)
-            state.snapshot = stepper.time >= target
+            state.snapshot, due = marks[target] if stepper.time >= target else (False, False)
+            if observed.names:
+                with profile("observe"):
+                    state.observed = observed.row(stepper, world, due)
             for each in conditions:
-                if world.broadcast(each.holds(state)):
-                    state.snapshot, state.status = True, each.status
-                    yield state
-                    return
+                with one_library_thread(), np.errstate(all="ignore"):
+                    held = each.holds(state)
+                if world.broadcast(held) and state.status == "running":
+                    state.snapshot, state.status, state.message = True, each.status, each.message
+            if state.status != "running":
+                yield state
+                return
             if stepper.time >= times[-1]:
-                state.status = "done"
+                # rest alone ends a run without an end time
+                state.status = "stopped" if target == LONGEST else "done"
             yield state
 
 

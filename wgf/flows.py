@@ -5,6 +5,7 @@ import numpy as np
 from wgf import checks
 from wgf.functional import forms
 from wgf.functional.functional import Functional
+from wgf.functional.schedule import strength_of
 from wgf.measures.base import Measure
 from wgf.measures.density import Density
 from wgf.measures.mesh import VELOCITY
@@ -169,10 +170,11 @@ class HeavyBall(_Transport):
     F : Functional
     friction : float
         ``gamma >= 0``.
-    temperature : float
-        ``T = 1 / beta >= 0``; 0 is the noiseless heavy ball, a nonlinear Vlasov equation with
-        friction. The noise is ``sqrt(2 gamma T) dW``: the velocities tend to the Maxwellian of
-        variance ``T`` whatever the friction, and without friction there is no noise.
+    temperature : float or callable
+        ``T = 1 / beta >= 0``, a number or, for particles, a function of time; 0 is the noiseless
+        heavy ball, a nonlinear Vlasov equation with friction. The noise is ``sqrt(2 gamma T) dW``:
+        the velocities tend to the Maxwellian of variance ``T`` whatever the friction, and without
+        friction there is no noise.
     frozen : axis names
         Axes of the parameters along which nothing moves.
     mobility : dict of float, optional
@@ -204,7 +206,9 @@ class HeavyBall(_Transport):
     def __init__(self, F, friction, temperature=0.0, frozen=(), mobility=None):
         super().__init__(F, frozen, mobility)
         self.friction = checks.number("heavy ball friction", friction, minimum=0)
-        self.temperature = checks.number("heavy ball temperature", temperature, minimum=0)
+        self.temperature, self.schedule = strength_of(
+            "heavy ball temperature", temperature, minimum=0
+        )
         F = self.functional
         for name, term in zip(F.part_names, F.terms):
             if isinstance(term.form(), forms.Local):
@@ -233,8 +237,13 @@ class HeavyBall(_Transport):
         self.functional.axis_names(Density.uniform(measure.mesh.phase[0]))
         return measure.names
 
+    def temperature_at(self, time):
+        """Return the temperature at a time."""
+        return self.temperature if self.schedule is None else self.schedule(time)
+
     def __repr__(self):
+        told = self.temperature if self.schedule is None else self.schedule
         return (
             f"HeavyBall({self.functional!r}, friction={self.friction!r}, "
-            f"temperature={self.temperature!r}, frozen={self.frozen!r}, mobility={self.mobility!r})"
+            f"temperature={told!r}, frozen={self.frozen!r}, mobility={self.mobility!r})"
         )

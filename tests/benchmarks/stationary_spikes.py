@@ -36,6 +36,7 @@ STEPS = 50
 def reach(method, flow, start, least, longest, now):
     """Return ``{share: (steps, seconds)}`` and the steps and seconds of the whole run."""
     stepper = method.prepare(flow, start)
+    stepper.settle()
     begin, found, steps, spent = now(), {}, 0, 0.0
     while len(found) < len(SHARES) and spent < longest:
         gap = stepper.advance(1e3)["objective"] / least - 1

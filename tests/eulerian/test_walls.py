@@ -6,7 +6,7 @@ import pytest
 import wgf
 
 
-@pytest.mark.parametrize("method", [wgf.FiniteVolume(), wgf.ImplicitFiniteVolume(1e-3, growth=1)])
+@pytest.mark.parametrize("method", [wgf.FiniteVolume(), wgf.ImplicitFiniteVolume(1e-3)])
 def test_wall_columns_of_a_uniform_density_that_leans_on_a_wall(method):
     """Density 1/2 under ``V = -3 x``: the walls hold 2 cells, the upper one holds back 3 rho."""
     mesh = wgf.Mesh(x=wgf.Axis(0, 1, 20), y=wgf.Axis(0, 2, 5), z=wgf.Axis(0, 1, 4, periodic=True))

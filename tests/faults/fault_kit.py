@@ -19,10 +19,9 @@ ROOT = HERE.parent.parent
 
 def worker(*arguments, code=None, timeout=1800, **environment):
     """Run `fault_worker.py`, or `code`, in a fresh process and return the finished process."""
-    paths = [str(ROOT), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(ROOT), str(HERE), str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **os.environ,
-        "NUMBA_THREADING_LAYER": "workqueue",
         "PYTHONPATH": os.pathsep.join(paths),
         **environment,
     }
@@ -140,6 +139,8 @@ class _Stream:
         self._stream, self._name, self._log = stream, name, log
 
     def write(self, content):
+        # HDF5 fills its memory again
+        content = bytes(content)
         begin = self._stream.seek(0, os.SEEK_CUR)
         self._stream.write(content)
         self._stream.flush()

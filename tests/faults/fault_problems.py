@@ -10,6 +10,8 @@ METHODS = (
     "FiniteVolume 1",
     "FiniteVolume 2",
     "ImplicitFiniteVolume",
+    "StabilisedFiniteVolume",
+    "StabilisedFiniteVolume line",
     "GrowthSplitting",
     "GrowthSplitting implicit",
     "RungeKutta",
@@ -46,7 +48,12 @@ def problem(name, size=1):
     flow, start, method, until = {
         "FiniteVolume 1": (wgf.GradientFlow(kinked), density, wgf.FiniteVolume(1), 6.0),
         "FiniteVolume 2": (wgf.GradientFlow(kinked), density, wgf.FiniteVolume(2), 6.0),
-        "ImplicitFiniteVolume": (noisy, density, wgf.ImplicitFiniteVolume(0.02, 1), 0.6),
+        "ImplicitFiniteVolume": (noisy, density, wgf.ImplicitFiniteVolume(0.02), 0.6),
+        "StabilisedFiniteVolume": (noisy, density, wgf.StabilisedFiniteVolume(), 2.0),
+        "StabilisedFiniteVolume line": (
+            *(wgf.GradientFlow(wgf.Ridge(1.0) + wgf.Entropy(0.05)), density.marginal("w")),
+            *(wgf.StabilisedFiniteVolume(1e-8), 2.0),
+        ),
         "GrowthSplitting": (growing, signed, wgf.GrowthSplitting(), 10.0),
         "GrowthSplitting implicit": (growing, signed, wgf.GrowthSplitting(0.1, implicit=True), 2.0),
         "RungeKutta": (wgf.GradientFlow(smooth), particles, wgf.RungeKutta(), 8.0),

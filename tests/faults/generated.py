@@ -230,7 +230,7 @@ def calls():
         ("GradientFlow", wgf.GradientFlow, (functionals, NAMES, st.just({"x": 1.0}))),
         ("FisherRao", wgf.FisherRao, (functionals, POSITIVE, POSITIVE)),
         ("FiniteVolume", wgf.FiniteVolume, (st.integers(1, 2), POSITIVE)),
-        ("ImplicitFiniteVolume", wgf.ImplicitFiniteVolume, (POSITIVE, POSITIVE)),
+        ("ImplicitFiniteVolume", wgf.ImplicitFiniteVolume, (POSITIVE,)),
         ("GrowthSplitting", wgf.GrowthSplitting, (POSITIVE, st.integers(1, 2))),
         ("RungeKutta", wgf.RungeKutta, (POSITIVE,)),
         ("ForwardBackward", wgf.ForwardBackward, (POSITIVE, POSITIVE)),

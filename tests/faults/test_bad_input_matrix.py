@@ -432,7 +432,7 @@ CALLS = [
     lambda: wgf.solve(FLOW, START, 1.0, save=3),
     lambda: wgf.solve(FLOW, START, 1.0, resume=True),
     lambda: wgf.solve(FLOW, START, "stationary", tolerance=-1),
-    lambda: wgf.solve(FLOW, START, "stationary", gap=1e-3),
+    lambda: wgf.solve(FLOW, START.sample(9, seed=0), "stationary", gap=1e-3),
     lambda: wgf.solve(FLOW, START, "stationary", gap="small"),
     lambda: wgf.open_run(None),
     lambda: wgf.open_run(b"bytes"),

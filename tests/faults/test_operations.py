@@ -1,11 +1,12 @@
 """Every prefix of the operations on the disk, and what a loss of power leaves of them."""
 
 import fault_kit
+import h5py
 import numpy as np
 import pytest
 
 import wgf
-from wgf.record import store
+from wgf.record import segments, store
 
 MESH = wgf.Mesh(x=wgf.Axis(0, 1, 4), y=wgf.Axis(0, 1, 3))
 
@@ -139,3 +140,22 @@ def test_every_prefix_of_twenty_snapshots(tmp_path, monkeypatch, figure):
 def test_a_thousand_losses_of_power(tmp_path, monkeypatch, figure):
     kept = power_losses(tmp_path, monkeypatch, 20, 1000)
     figure(f"1000 losses of power, {kept} snapshots listed before them: 0 lost")
+
+
+def test_every_prefix_with_segments_shows_what_is_written(tmp_path, monkeypatch):
+    """An index of packed segments never shows NaN, wherever the run is cut off."""
+    monkeypatch.setattr(segments, "DIRECT", 3)
+    monkeypatch.setattr(segments, "MOST", 2)
+    log = recorded(tmp_path, monkeypatch, 9)
+    disk = tmp_path / "prefix"
+    disk.mkdir()
+    seen = 0
+    for operation in log:
+        fault_kit.replay(operation, disk)
+        if not (disk / "run/run.h5").exists():
+            continue
+        with h5py.File(disk / "run/run.h5") as file:
+            held = file["density"][()]
+        assert np.array_equal(held, [density(k).values for k in range(len(held))])
+        seen = max(seen, len(held))
+    assert seen == 9

@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import wgf
+from wgf.driver import default_method
 from wgf.lagrangian.linearised import Linearised
 from wgf.lagrangian.partition import ParticlePartition
 from wgf.lagrangian.rosenbrock import Rosenbrock, stiff
@@ -477,6 +478,44 @@ def test_the_choice_depends_on_rates_and_time():
     # what the method does not take is not stiff
     interacting = wgf.GradientFlow(wgf.Ridge(1e6) + wgf.Interaction(lambda z: (z**2)[:, 0]))
     assert not stiff(interacting, cloud, until=10.0)
+
+
+@pytest.mark.parametrize("m", [12, 200])
+def test_the_default_is_chosen_by_the_problem(m):
+    """Hundreds of random particles cross w = 0; short and easy problems stay explicit."""
+    _, _, flow = spikes()
+    for points in spike_starts(m).values():
+        start = wgf.Particles(points)
+        for until in (300.0, "stationary"):
+            assert repr(default_method(flow, start, until)) == "Rosenbrock(tolerance=0.01)"
+        assert isinstance(default_method(flow, start, 1e-3), wgf.ForwardBackward)
+    cloud = wgf.Particles(np.linspace(-1, 1, 9)[:, None])
+    for until in (10.0, "stationary"):
+        easy = wgf.GradientFlow(wgf.Ridge(1.0))
+        assert isinstance(default_method(easy, cloud, until), wgf.RungeKutta)
+    run = wgf.solve(flow, wgf.Particles(spike_starts(m)["random"]), until=300.0)
+    assert len(run.diagnostics["t"]) <= 100
+    assert run.problem["method"] == "Rosenbrock(tolerance=0.01)"
+
+
+def test_a_later_end_keeps_the_method_of_the_stored_run(tmp_path):
+    _, _, flow = spikes()
+    start = wgf.Particles(spike_starts(12)["0"])
+    options = {"every": 0.02, "save": tmp_path / "run"}
+    first = wgf.solve(flow, start, until=0.02, **options)
+    longer = wgf.solve(flow, start, until=0.04, resume=True, **options)
+    assert isinstance(default_method(flow, start, 10.0), Rosenbrock)
+    again = wgf.solve(
+        flow,
+        start,
+        until=10.0,
+        at=[0.02, 0.04],
+        save=tmp_path / "run",
+        resume=True,
+        stop=lambda row: row["t"] > 0.05,
+    )
+    assert again.problem["method"] == longer.problem["method"] == first.problem["method"]
+    assert first.problem["method"].startswith("ForwardBackward")
 
 
 @pytest.mark.parametrize(

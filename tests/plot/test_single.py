@@ -65,3 +65,17 @@ def test_notebooks_show_pictures_and_tables(run):
     assert "6 snapshots" in text and "done" in text and "<th>objective</th>" in text
     cloud = wgf.Particles([[1.0], [3.0]])
     assert "<th>x1</th><td>1 … 3</td>" in cloud._repr_html_()
+
+
+def test_notebooks_show_what_was_solved_and_compared(run):
+    assert "24 x 16 cells" in run.final.mesh._repr_html_()
+    assert "<th>y</th><td>-2 … 2, periodic, cells of 0.25</td>" in run.final.mesh._repr_html_()
+    F = wgf.Ridge(1.0) + wgf.Entropy(0.1)
+    assert "<tr><th>ridge</th><td>Ridge(1.0" in F._repr_html_() and "entropy" in F._repr_html_()
+    found = wgf.compare(run, run)
+    text = found._repr_html_()
+    # heads, and a row a time, as they are printed
+    assert text.count("<tr>") == 1 + len(run.times) and "<th>W1(x)</th>" in text
+    study = wgf.compare(run, run, run)
+    assert study._repr_html_().count("<table>") == 1 + bool(study.fits)
+    assert study.reference.split(" ")[0] in study._repr_html_()

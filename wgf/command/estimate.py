@@ -29,8 +29,8 @@ def dry_run(setup: Callable, values: dict, settings: runner.Settings) -> str:
     InputError
         Like the run itself.
     """
-    from wgf.driver import output_times
     from wgf.record.provenance import kept_features
+    from wgf.stepping.times import output_times
 
     system, sides = runner.prepare(setup, values, settings)
     times, end = np.array([0.0, math.inf]), "until it stops"

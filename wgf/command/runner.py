@@ -2,8 +2,9 @@
 
 A `setup` returns a dictionary: `flow`, `start` (a density), `until` (a time or ``"stationary"``),
 `every` or `at`, and if wanted `stop` (a condition as `wgf.solve` takes it), `tolerance` and `gap`,
-`methods` (by ``"mesh"`` and ``"particles"``), `particles` (the particles to start from, or how many
-to draw) and `report` (given the solutions by name, it returns a text).
+`observe` and `observe_every` (as `wgf.solve` takes them), `methods` (by ``"mesh"`` and
+``"particles"``), `particles` (the particles to start from, or how many to draw) and `report` (given
+the solutions by name, it returns a text).
 """
 
 import contextlib
@@ -28,10 +29,11 @@ from wgf.command.settings import ALWAYS, ASKED, OPTIONS, SIDES, Place, Settings
 from wgf.command.sides import Side, sides
 from wgf.command.signals import Ended, Signals, Stopped
 from wgf.record.directory import is_run
-from wgf.record.progress import Profile, reporter
+from wgf.record.progress import Profile, reporter, tell_compiling
 
 REQUIRED = ("flow", "start", "until")
-KEYS = (*REQUIRED, "every", "at", "stop", "tolerance", "gap", "methods", "particles", "report")
+KEYS = (*REQUIRED, "every", "at", "stop", "tolerance", "gap", "observe", "observe_every")
+KEYS += ("methods", "particles", "report")
 # the names in sys.modules under which scripts were loaded
 _scripts = set()
 
@@ -168,8 +170,9 @@ def _override(system, settings):
 
 
 def _times(system):
-    """Return when the run ends and what is kept, as `wgf.solve` takes it."""
-    found = {key: getattr(system, key) for key in ("until", "every", "at", "tolerance", "gap")}
+    """Return when the run ends, what is kept and observed, as `wgf.solve` takes it."""
+    keys = ("until", "every", "at", "tolerance", "gap", "observe", "observe_every")
+    found = {key: getattr(system, key) for key in keys}
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -232,7 +235,11 @@ def note_of(setup: Callable, values: dict, settings: Settings) -> str:
 
 
 def resume(
-    out: str | pathlib.Path, setup: Callable, plot: bool = True, quiet: bool = False
+    out: str | pathlib.Path,
+    setup: Callable,
+    plot: bool = True,
+    quiet: bool = False,
+    threads: int | None = None,
 ) -> dict:
     """Continue what `run` left unfinished in `out`, with the options stored there.
 
@@ -255,7 +262,8 @@ def resume(
     first = parallel.launched()[0] == 0
     if digest != script_of(setup)[1] and first:
         print("note: the script has changed since the run began", file=sys.stderr)
-    settings = dataclasses.replace(settings, out=str(out), plot=plot, quiet=quiet)
+    here = {"plot": plot, "quiet": quiet, "threads": threads}
+    settings = dataclasses.replace(settings, out=str(out), **here)
     place = Place(out, SIDES[settings.method])
     system, found = prepare(setup, values, settings)
     if first:
@@ -326,6 +334,7 @@ def solve_side(
 ) -> object:
     """Return the solution of one side; `note` is what a new run stores as its options."""
     from wgf.driver import solve
+    from wgf.parallel.compiled_kernels import compiling
 
     path = place.sides[side.name]
     profile = Profile() if settings.profile else None
@@ -340,19 +349,26 @@ def solve_side(
         if show is not None:
             show(row)
 
+    told = (
+        functools.partial(tell_compiling, side.name)
+        if show is not None and parallel.launched()[0] == 0
+        else None
+    )
     try:
-        solution = solve(
-            system.flow,
-            side.start,
-            **_times(system),
-            method=side.method,
-            save=path,
-            overwrite=settings.overwrite,
-            resume=not settings.overwrite and parallel.world().broadcast(is_run(path)),
-            stop=Ended(signals, system.stop),
-            progress=progress,
-            profile=profile,
-        )
+        with compiling(told):
+            solution = solve(
+                system.flow,
+                side.start,
+                **_times(system),
+                method=side.method,
+                save=path,
+                overwrite=settings.overwrite,
+                resume=not settings.overwrite and parallel.world().broadcast(is_run(path)),
+                stop=Ended(signals, system.stop),
+                progress=progress,
+                threads=settings.threads,
+                profile=profile,
+            )
     except checks.NumericalError as error:
         last = place.last_snapshot(side.name)
         raise checks.NumericalError(

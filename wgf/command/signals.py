@@ -5,11 +5,15 @@ import signal
 import threading
 from collections.abc import Iterator
 
+from wgf.stepping import Stepper
 from wgf.stepping.stop import Condition, State, condition
 
 
-class Stopped(Exception):
-    """The run ended early on a signal; `code` is the exit status that the shell expects."""
+class Stopped(KeyboardInterrupt):
+    """The run ended early on a signal; `code` is the exit status that the shell expects.
+
+    It is no fault of the run: nothing that handles errors catches it.
+    """
 
     def __init__(self, number: int, message: str):
         super().__init__(message)
@@ -57,9 +61,9 @@ class Ended(Condition):
         if self._own is not None:
             self._own.prepare(flow, start)
 
-    def begin(self, row: dict) -> None:
+    def begin(self, stepper: Stepper) -> None:
         if self._own is not None:
-            self._own.begin(row)
+            self._own.begin(stepper)
 
     def holds(self, state: State) -> bool:
         return self._signals.number is not None or (

@@ -1,5 +1,6 @@
 """The commands on stored runs and new scripts; signatures and docstrings make their options."""
 
+import contextlib
 import pathlib
 
 from wgf import checks
@@ -44,7 +45,7 @@ def new(name: str) -> None:
     print(f"{path}: run it with wgf run {path}")
 
 
-def resume(out: str, script: str, *, quiet: bool = False) -> None:
+def resume(out: str, script: str, *, threads: int | None = None, quiet: bool = False) -> None:
     """Continue an unfinished run.
 
     Parameters
@@ -53,10 +54,12 @@ def resume(out: str, script: str, *, quiet: bool = False) -> None:
         directory that 'wgf run' was given as --out
     script : path
         the solver script that began the run
+    threads : int
+        use at most so many threads (default: one per processor)
     quiet : bool
         show no progress
     """
-    runner.resume(out, runner.load_setup(script), quiet=quiet)
+    runner.resume(out, runner.load_setup(script), quiet=quiet, threads=threads)
 
 
 def compare(*runs: str, plot: pathlib.Path | None = None, data: pathlib.Path | None = None) -> None:
@@ -94,8 +97,8 @@ def compare(*runs: str, plot: pathlib.Path | None = None, data: pathlib.Path | N
 
 def _sides(runs):
     """Return the runs to compare, of a single directory the two sides in it."""
-    sides = [pathlib.Path(*runs) / side for side in runner.SIDES["both"]] if len(runs) < 2 else runs
-    if len(runs) < 2 and not all(side.is_dir() for side in sides):
+    sides = _both(runs) if len(runs) < 2 else runs
+    if len(sides) < 2:
         raise checks.InputError(
             f"compare: {pathlib.Path(*runs)} holds no mesh and particles beside each other, give "
             "two runs"
@@ -122,26 +125,166 @@ def plot(
     out: pathlib.Path | None = None,
     data: pathlib.Path | None = None,
     script: pathlib.Path | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    statistic: str | None = None,
+    interval: str | None = None,
+    below: float | None = None,
+    floor: float | None = None,
+    rate: float | None = None,
 ) -> None:
-    """Draw a stored run.
+    """Draw a stored run, or a column of a sweep against one of its options.
 
     Parameters
     ----------
     run : path
-        directory of a run
+        directory of a run or of a sweep
     out : path
         file of the figure (default RUN/figure.png)
     data : path
         write what is drawn to this .csv or .h5 file
     script : path
         the run's solver script, to draw level lines of F' with it
+    x : str
+        of a sweep: the varied option to draw against (default the only one of numbers)
+    y : str
+        of a sweep: column or observable (default objective)
+    statistic : str
+        of a sweep: mean (default), geometric or median over the seeds
+    interval : str
+        of a sweep: t or bootstrap
+    below : float
+        of a sweep: draw the rate of values below this level, too
+    floor : float
+        of a sweep: limit of accuracy, near which no value enters a slope
+    rate : float
+        of a sweep: expected slope
     """
+    asked = {"y": y, "x": x, "statistic": statistic, "interval": interval}
+    asked |= {"below": below, "floor": floor, "rate": rate}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if sweeps().is_sweep(run):
+        if script:
+            raise checks.InputError(f"script: {run} is a sweep, give one of its members")
+        found = sweeps().Summary(run, **given)
+        out = out or pathlib.Path(run) / "figure.png"
+        runner.draw(found, out, None, data)
+        print(f"{out}\n{data}" if data else out)
+        return
+    for name in given:
+        raise checks.InputError(f"{name}: {run} is not a sweep, leave --{name} out")
     out = out or pathlib.Path(run) / "figure.png"
     functional = runner.stored_functional(run, runner.load_setup(script)) if script else None
     runner.draw(_open(run), out, functional, data)
     print(out)
     if data:
         print(data)
+
+
+def view(
+    *runs: str,
+    out: pathlib.Path | None = None,
+    serve: bool = False,
+    port: int = 0,
+    frames: int = 200,
+    script: pathlib.Path | None = None,
+) -> None:
+    """Show stored runs in a browser: one file to keep, or a page that follows a run.
+
+    Parameters
+    ----------
+    runs : path
+        directories of runs, shown beside each other; of one run with both sides
+    out : path
+        file to write, .html (default view.html in the directory of the first run)
+    serve : bool
+        write no file, follow the runs as they go on at an address of this machine alone
+    port : int
+        port of that address, 0 for a free one
+    frames : int
+        at most so many snapshots of a run
+    script : path
+        the solver script of the first run, for the certificate
+    """
+    if not runs:
+        raise checks.InputError("view: no run is given, give the directory of at least one")
+    if serve and out:
+        raise checks.InputError(f"view: --serve writes no file, leave --out {out} out")
+    from wgf.view import Server, page
+
+    places = _both(runs)
+    functional = script and runner.stored_functional(places[0], runner.load_setup(script))
+    if not serve:
+        print(page(places, out or pathlib.Path(runs[0]) / "view.html", functional, frames))
+        return
+    server = Server(places, port, functional, frames)
+    print(f"{server.url}\nonly this machine is answered; end by Ctrl-C", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.wait()
+
+
+def _both(runs):
+    """Return the runs, in the place of a directory with two sides these."""
+    found = []
+    for run in map(pathlib.Path, runs):
+        sides = [run / side for side in runner.SIDES["both"]]
+        found += sides if all(side.is_dir() for side in sides) else [run]
+    return found
+
+
+def table(
+    sweep: str,
+    *,
+    y: str = "objective",
+    x: str | None = None,
+    statistic: str = "mean",
+    interval: str | None = None,
+    below: float | None = None,
+    floor: float | None = None,
+    rate: float | None = None,
+    data: pathlib.Path | None = None,
+) -> None:
+    """Print a column of a sweep: means over the seeds with their intervals, slopes, rates.
+
+    Parameters
+    ----------
+    sweep : path
+        directory of a sweep
+    y : str
+        column or observable, of which the value at the end counts
+    x : str
+        the varied option along which slopes are fitted (default the only one of numbers)
+    statistic : str
+        mean, geometric or median over the seeds
+    interval : str
+        t or bootstrap
+    below : float
+        print the rate of values below this level, too
+    floor : float
+        limit of accuracy, near which no value enters a slope
+    rate : float
+        expected slope
+    data : path
+        write the tables to this .csv or .h5 file
+    """
+    from wgf.record import tables
+
+    if data:
+        tables.check_path(data)
+    if not sweeps().is_sweep(sweep):
+        raise checks.InputError(f"{sweep}: is not a sweep, give the directory of one")
+    found = sweeps().Summary(sweep, y, x, statistic, interval, below, floor, rate)
+    print(found)
+    if data:
+        found.save(data)
+        print(f"\n{data}")
+
+
+def sweeps():
+    """Return the module of tables of sweeps, which is loaded when it is needed."""
+    from wgf.comparison import sweeps
+
+    return sweeps
 
 
 def movie(run: str, out: str, *, rate: int = 12) -> None:
@@ -204,5 +347,7 @@ def _open(path):
 
 COMMANDS = {
     command.__name__: command
-    for command in (run, sweep, new, resume, compare, inspect, plot, movie, verify, pack)
+    for command in (
+        *(run, sweep, new, resume, compare, inspect, plot, table, view, movie, verify, pack),
+    )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,10 @@ class Comparison:
     def save(self, path: Any) -> None:
         """Write the table to a ``.csv`` or an ``.h5`` file."""
         named.save(path, {"comparison": self.table}, dict(zip("ab", self.labels)))
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return self.table.html(ROWS) + notes
 
     def __str__(self):
         lines = self.table.lines(ROWS)

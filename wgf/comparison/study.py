@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -221,6 +222,12 @@ class Study:
         if self.fits:
             lines += ["", *named.Table(self._slopes(), SLOPES).lines()]
         return "\n".join([*lines, *([""] if self.notes else []), *self.notes])
+
+    def _repr_html_(self) -> str:
+        head = f"<p>against {escape(self.reference)} at t = {self.time:.4g}</p>"
+        slopes = named.Table(self._slopes(), SLOPES).html() if self.fits else ""
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return head + self.table.html() + slopes + notes
 
     def _slopes(self):
         """Yield the rows of the printed table of slopes."""

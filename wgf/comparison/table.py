@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -66,17 +67,34 @@ class Table(Mapping):
 
     def lines(self, most: int | None = None) -> list[str]:
         """Return the printed lines: the heads, and all rows or at most so many, evenly spread."""
-        rows = np.arange(self.length)
-        if most is not None and self.length > most:
-            rows = np.unique(np.linspace(0, self.length - 1, most).astype(int))
         columns = []
-        for name, values in self.items():
-            if name in self.hidden:
-                continue
-            cells = [self.heads.get(name, name), *(self._cell(name, v) for v in values[rows])]
+        for name, cells in zip(self._seen, zip(*self._rows_of(most))):
             width, align = max(map(len, cells)), str.ljust if name in TEXTS else str.rjust
             columns.append([align(cell, width) for cell in cells])
         return ["  ".join(row).rstrip() for row in zip(*columns)]
+
+    @property
+    def _seen(self):
+        return [name for name in self if name not in self.hidden]
+
+    def _rows_of(self, most):
+        """Yield the heads and then the rows, as texts."""
+        rows = np.arange(self.length)
+        if most is not None and self.length > most:
+            rows = np.unique(np.linspace(0, self.length - 1, most).astype(int))
+        yield [self.heads.get(name, name) for name in self._seen]
+        for row in rows:
+            yield [self._cell(name, self[name][row]) for name in self._seen]
+
+    def html(self, most: int | None = None) -> str:
+        """Return the printed table as one of HTML; `most` as for `lines`."""
+        head, *rows = self._rows_of(most)
+        parts = [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>"]
+        parts += [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+        return f"<table>{''.join(parts)}</table>"
+
+    def _repr_html_(self) -> str:
+        return self.html()
 
     def _cell(self, name, value):
         if isinstance(value, str):

@@ -174,7 +174,7 @@ def sliced_wasserstein(
     seed: int = 0,
     limit: int = 20000,
 ) -> Bounded:
-    """Return the sliced distance ``SW_p^p = mean over directions e of W_p^p(mu . e, nu . e)``.
+    """Return the sliced distance ``SW_p^p = mean over directions e of W_p^p(mu·e, nu·e)``.
 
     Cheap and weaker than `wgf.wasserstein`: for watching a run, not for a rate. In the plane the
     directions are evenly spaced, in higher dimension drawn with `seed`.

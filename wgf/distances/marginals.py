@@ -88,8 +88,8 @@ def wasserstein_1(first: Measure, second: Measure, period: float | None = None) 
     ----------
     first, second : Density or Particles
     period : float, optional
-        Length of the circle. There ``W1 = min_c ∫ |F - G - c| dx``, reached at the median of
-        ``F - G``.
+        Length of the circle, by default the period of the measures. There
+        ``W1 = min_c ∫ |F - G - c| dx``, reached at the median of ``F - G``.
 
     Returns
     -------
@@ -97,6 +97,7 @@ def wasserstein_1(first: Measure, second: Measure, period: float | None = None) 
         In units of the axis.
     """
     width, start, stop = pieces(first, second)
+    period = _circle(first, second, period)
     if period is None:
         return float(np.sum(width * _mean_absolute(start, stop)))
     outside = period - width.sum()
@@ -104,6 +105,11 @@ def wasserstein_1(first: Measure, second: Measure, period: float | None = None) 
     start, stop = np.append(start, 0.0), np.append(stop, 0.0)
     shift = _median(width, start, stop)
     return float(np.sum(width * _mean_absolute(start - shift, stop - shift)))
+
+
+def _circle(first, second, period):
+    """Return the length of the circle on which two measures live, None on a line."""
+    return (periods(first, second)[0] or None) if period is None else period
 
 
 def _mean_absolute(start, stop):
@@ -151,10 +157,12 @@ def _median(width, start, stop):
 def wasserstein_2(first: Measure, second: Measure, period: float | None = None) -> float:
     """Return ``W2`` of two measures in one dimension, each normalised to mass 1.
 
-    On a circle of length `period` the quantile functions are shifted against each other by the
-    amount that costs least; the cost is convex in the shift and is minimised to 1e-10.
+    On a circle of length `period`, by default the period of the measures, the quantile functions
+    are shifted against each other by the amount that costs least; the cost is convex in the shift
+    and is minimised to 1e-10.
     """
     (xa, qa), (xb, qb) = distribution(first), distribution(second)
+    period = _circle(first, second, period)
     if period is None:
         return float(np.sqrt(max(_squared_cost(qa, xa, qb, xb), 0.0)))
     from scipy.optimize import minimize_scalar

@@ -200,7 +200,7 @@ def floors(placed: Placed, first: Measure, second: Measure) -> dict[str, float]:
 def _marginal(distance):
     def along(first, second, axis):
         first, second = (_line(measure, axis) for measure in (first, second))
-        return distance(first, second, marginals.periods(first, second)[0] or None)
+        return distance(first, second)
 
     return along
 
@@ -232,8 +232,7 @@ def _flat(first, second, axis):
     known = [m for m in (first, second) if m.domain is not None]
     low, high = zip(*(measure.bounds(axis) for measure in known[:1] or (first, second)))
     reach = 0.1 * max(max(high) - min(low), 1e-300)
-    period = known[0].period(axis) if known else None
-    return flat_distance(first, second, axis, reach, period)
+    return flat_distance(first, second, axis, reach)
 
 
 def _energy(first, second, limit):

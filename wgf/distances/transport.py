@@ -70,7 +70,7 @@ def wasserstein(first: Measure, second: Measure, power: int = 2, limit: int = LI
     period = periods(first, second)
     if len(period) == 1:
         exact = wasserstein_1 if power == 1 else wasserstein_2
-        return Bounded(exact(first, second, period[0] or None), 0.0)
+        return Bounded(exact(first, second), 0.0)
     x, a, left = cut(first, limit)
     y, b, right = cut(second, limit)
     return Bounded(_simplex(x, a, y, b, period, power), left + right)
@@ -86,7 +86,8 @@ def _simplex(x, a, y, b, period, power):
         import ot
     except ImportError:
         raise checks.InputError(
-            'wasserstein: POT is not installed, run pip install "wgf[compare]"'
+            'wasserstein: POT is not installed, run pip install ".[compare]" in a copy of the '
+            "repository"
         ) from None
     with warnings.catch_warnings():
         # the solver's own warning is replaced by the error below

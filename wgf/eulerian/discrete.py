@@ -56,19 +56,24 @@ class DiscreteFunctional:
     """
 
     def __init__(self, functional: Functional, mesh: Mesh, slab: Slab | None = None):
-        self.functional, self.mesh = functional, mesh
+        # strengths that depend on time change in terms of its own
+        self.functional, self.mesh = functional.at(0.0) if functional.timed else functional, mesh
+        functional = self.functional
         self.slab = Slab(mesh) if slab is None else slab
         self.shape = self.slab.shape
         self.risks, self.operators = functional.risks, []
         self.energies, self.pairs, self.general = [], [], []
         self.diffusion, self.given = 0.0, None
         # how each term is evaluated; those along axes are summed together with the mass
-        self._values, self._along = {}, {}
+        self._values, self._along, self._units = {}, {}, {}
         for name, term in zip(functional.part_names, functional.terms):
             self._bind(name, term, term.form())
         rows, count = self.slab.last - self.slab.first, len(self._along)
         self.profiles = np.array([*self._along.values()]).reshape(count, sum(self.shape))
         self.profile_sum = self.profiles.sum(axis=0)
+        self._constant = self.given
+        if functional.timed:
+            self.move(0.0)
         self._sums, self.ends = np.empty((rows, count + 1)), np.empty((2, rows))
 
     def _bind(self, name, term, form):
@@ -80,6 +85,11 @@ class DiscreteFunctional:
                 self._along[name] = self._profile(form)
                 return
             case forms.Linear():
+                if term.timed:
+                    term.strength = 1.0
+                    self._units[name] = term, self._given(term)
+                    self._values[name] = functools.partial(self._scaled, *self._units[name])
+                    return
                 given = self._given(term)
                 self.given = given if self.given is None else self.given + given
                 value = functools.partial(self._integral, given)
@@ -89,7 +99,7 @@ class DiscreteFunctional:
                 elif not isinstance(form, forms.Power):
                     term = OwnEnergy(name, term)
                     self.energies.append(term)
-                elif form.strength:
+                elif form.strength or term.timed:
                     self.energies.append(PowerEnergy(term, form))
                 value = functools.partial(self._energy, term)
             case forms.Pairwise():
@@ -100,6 +110,28 @@ class DiscreteFunctional:
                 value = functools.partial(self._general, term)
         self._values[name] = value
 
+    def move(self, time: float) -> None:
+        """Give the terms the strengths that they have at a time."""
+        self.diffusion, at = 0.0, list(self._along)
+        for name, term in zip(self.functional.part_names, self.functional.terms):
+            if term.timed:
+                term.strength = term.schedule(time)
+            form = term.form()
+            if isinstance(form, forms.Diffusion):
+                self.diffusion += form.strength
+            elif term.timed and name in self._along:
+                self.profiles[at.index(name)] = self._profile(form)
+        for energy in self.energies:
+            if isinstance(energy, PowerEnergy):
+                energy.strength = energy.term.strength
+        self.profile_sum = self.profiles.sum(axis=0)
+        parts = [term.strength * unit for term, unit in self._units.values()]
+        if parts:
+            self.given = sum(parts) if self._constant is None else self._constant + sum(parts)
+
+    def _scaled(self, term, unit, values, outputs):
+        return term.strength * self._integral(unit, values, outputs)
+
     def _profile(self, form):
         mask = form.mask(self.mesh.names)
         parts = [np.zeros(1)] * (4 - self.mesh.dimension)
@@ -109,7 +141,9 @@ class DiscreteFunctional:
 
     def _given(self, term):
         def potential(start, stop):
-            return term.potential(self.mesh.points(start, stop), self.mesh.names)
+            values = term.potential(self.mesh.points(start, stop), self.mesh.names)
+            # infinite where no mass may be: such a number has differences and keeps mass out
+            return np.minimum(values, np.finfo(np.float64).max)
 
         return self.slab.filled(potential, BLOCK_ROWS)
 
@@ -118,7 +152,11 @@ class DiscreteFunctional:
 
     def _integral(self, given, values, outputs):
         products, own = np.empty(len(self._sums)), self.slab.own
-        kernels.row_products(values[own], given[own], self.shape[3], products)
+        held, given = values[own], given[own]
+        kernels.row_products(held, given, self.shape[3], products)
+        if np.isnan(products).any():
+            # a potential may be infinite where there is no mass
+            kernels.row_products(held, np.where(held > 0, given, 0.0), self.shape[3], products)
         return self.slab.sums((products, self.slab.rows))[0] * self.mesh.cell_volume
 
     def _energy(self, term, values, outputs):
@@ -179,7 +217,9 @@ class DiscreteFunctional:
         lowest = -self.slab.largest(-variation.min())
         if not np.isfinite(lowest):
             return np.inf
-        return self.slab.sum(values * (variation - lowest)) * self.mesh.cell_volume
+        with np.errstate(invalid="ignore"):
+            above = np.where(values > 0, values * (variation - lowest), 0.0)
+        return self.slab.sum(above) * self.mesh.cell_volume
 
     def cancelled(self, outputs: Outputs, mass: float) -> float:
         """Return, in units of the relative round-off, how much ``F`` may lose by cancellation.
@@ -192,7 +232,7 @@ class DiscreteFunctional:
             target = 0.0 if risk.loss.target is None else np.abs(risk.loss.target) / risk.scale
             total += float(np.abs(risk.residual(output)) @ (np.abs(output) + target))
         for term in self.pairs:
-            total += term.table(self.mesh).largest * mass**2
+            total += term.largest(self.mesh) * mass**2
         return total
 
     def stiffness(self, values: np.ndarray, rate: float) -> float:
@@ -223,7 +263,8 @@ class DiscreteFunctional:
     @property
     def factors(self) -> bool:
         """Whether the first variation is one unit times an amplitude, plus profiles."""
-        stored = self.energies or self.pairs or self.general or self.diffusion
+        stored = self.energies or self.pairs or self.general or self.diffusion or self._units
+        stored = stored or self.functional.timed
         return not stored and self.given is None and len(self.operators) < 2
 
     def variation(self, values: np.ndarray, outputs: Outputs, room: Any = None) -> Variation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wgf import checks
+from wgf.eulerian.implicit_kernels import NEAR_ONE
 from wgf.eulerian.slab import Slab
 from wgf.functional import forms
 from wgf.functional.energies import LocalEnergy
@@ -16,11 +17,24 @@ DIFFERENCE = 2.0**-10
 class PowerEnergy:
     """``strength / (m - 1) rho^m``, which kernels know."""
 
+    convex = True
+
     def __init__(self, term: LocalEnergy, form: forms.Power):
-        self.energy, self.slope = term.energy, term.slope
+        self.term, self.energy, self._slope = term, term.energy, term.slope
         self.strength, self.exponent = form.strength, form.exponent
         # whether U' is infinite at 0
         self.singular = self.exponent < 1
+
+    def slope(self, rho: np.ndarray) -> np.ndarray:
+        """Return ``U'``, near the exponent 1 less ``strength m / (m - 1)``.
+
+        Differences alone move a density; near 1 they are lost in a constant that tends to infinity.
+        """
+        power = self.exponent - 1.0
+        if abs(power) > NEAR_ONE or self.strength == 0:
+            return self._slope(rho)
+        with np.errstate(divide="ignore", over="ignore"):
+            return self.strength * self.exponent / power * np.expm1(power * np.log(rho))
 
     def curvature(self, rho: np.ndarray) -> np.ndarray:
         """Return ``U''``."""
@@ -42,6 +56,8 @@ class OwnEnergy:
     InputError
         For functions that do not return one number per density.
     """
+
+    convex = False
 
     def __init__(self, name: str, term: LocalEnergy):
         self.name, self.term = name, term

@@ -48,6 +48,7 @@ class FiniteVolume(Method):
 
     title = "finite volume"
     flow = GradientFlow
+    timed = True
 
     def __init__(self, order: int = 2, courant: float = 0.9):
         self.order = checks.choice("finite volume order", order, (1, 2))
@@ -57,7 +58,7 @@ class FiniteVolume(Method):
         for term in flow.functional.of_form(forms.Power):
             if term.form().exponent < 1.0:
                 raise checks.InputError(
-                    f"finite volume: fast diffusion with exponent {term.form().exponent:g} has no "
+                    f"finite volume: fast diffusion with exponent {term.form().exponent!r} has no "
                     "largest explicit step, use wgf.ImplicitFiniteVolume"
                 )
 
@@ -82,9 +83,12 @@ class ExplicitStepper(DescentStepper):
 
     def __init__(self, method: FiniteVolume, flow: GradientFlow, start: Density, world: Any = None):
         # the fluxes of diffusion are made line by line
-        diffuses = any(t.form().strength for t in flow.functional.of_form(forms.Diffusion))
+        diffuses = any(
+            t.form().strength or t.timed for t in flow.functional.of_form(forms.Diffusion)
+        )
         slab = Slab(start.mesh, world, whole_planes=diffuses)
         super().__init__(Energy(method.courant), slab, flow, start)
+        self.timed = self.discrete.functional.timed
         self.upwind = Upwind(self.discrete, self.mobilities, method.order, self.stores)
         self._room = self.upwind.room()
         self.variation = self.discrete.variation(self.values, self.outputs, self._room)
@@ -92,10 +96,35 @@ class ExplicitStepper(DescentStepper):
         self.begin(loss)
 
     def attempt(self, dt: float) -> Trial:
-        state = self.values, self.variation
-        return self.upwind.attempt(*state, dt, self.row["objective"], self.judged)
+        objective = self.row["objective"]
+        if self.timed:
+            # strengths are those of the middle of the step, at which F falls
+            self.discrete.move(self.time + 0.5 * dt)
+            self.variation = self.discrete.variation(self.values, self.outputs, self._room)
+            objective = sum(self.discrete.parts(self.values, self.outputs)[1].values())
+        return self.upwind.attempt(self.values, self.variation, dt, objective, self.judged)
+
+    def resumed(self) -> None:
+        if self.timed:
+            self.discrete.move(self.time)
+            self.mass, self.parts = self.discrete.parts(self.values, self.outputs)
+            self.variation = self.discrete.variation(self.values, self.outputs, self._room)
+
+    def _gained(self, values, outputs, before):
+        """Return by how much F of a state differs between the current time and one before."""
+        self.discrete.move(before)
+        earlier = sum(self.discrete.parts(values, outputs)[1].values())
+        self.discrete.move(self.time)
+        return sum(self.discrete.parts(values, outputs)[1].values()) - earlier
 
     def commit(self, trial: Trial) -> None:
+        if self.timed:
+            before = self.row["t"]
+            gained = self._gained(self.values, self.outputs, before)
+            gained += self._gained(self.upwind.candidate, trial.result[0], before)
+            trial.explicit = 0.5 * gained / (self.time - before)
+            parts = self.discrete.parts(self.upwind.candidate, trial.result[0])
+            trial.result = trial.result[0], *parts
         self.values = self.upwind.exchange(self.values)
         self.outputs, self.mass, self.parts = trial.result
         self.variation = self.discrete.variation(self.values, self.outputs, self._room)
@@ -132,6 +161,7 @@ class Upwind:
         self.stored = stores or not discrete.factors
         self._between = self.room() if order == 2 else None
         self._scratch = transport_kernels.room(self.slab.shape)
+        self._kind = transport_kernels.kind_of(self.slab.shape, order)
         rows = self.slab.last - self.slab.first
         self._outflow, self._loss = np.empty(rows), np.empty(rows)
         self._blocks = np.arange(0, rows, kernels.ROWS_PER_BLOCK)
@@ -178,10 +208,10 @@ class Upwind:
         """Do one stage; return its dissipation and the largest outflow rate."""
         if self.discrete.diffusion:
             return self._diffuse(density, variation.values, base, result, dt, keep)
-        slab, second = self.slab, self.order == 2
+        slab = self.slab
         transport_kernels.transport(
             density, variation.arrays, base, result, slab.shape, slab.periodic, self.rates, dt,
-            keep, second, self._outflow, self._loss, slab.first, slab.last, self._scratch,
+            keep, self._kind, self._outflow, self._loss, slab.first, slab.last, self._scratch,
         )  # fmt: skip
         largest = slab.largest(float(self._outflow.max()))
         losses = np.add.reduceat(self._loss, self._blocks)

@@ -18,7 +18,7 @@ from wgf.eulerian.variation import Variation
 from wgf.flows import FisherRao
 from wgf.functional import forms
 from wgf.measures.density import Density
-from wgf.stepping import Diagnosis, Energy, Method, Trial
+from wgf.stepping import Diagnosis, Energy, Method, Rest, Trial
 
 NO_GROWTH = "has no growth step, use wgf.GradientFlow"
 
@@ -142,7 +142,7 @@ class ImplicitTransport:
                 if not part > 1e-12 * dt:
                     return None
                 continue
-            values, outputs, _ = found
+            values, outputs = found.values, found.outputs
             left = left - part if part < left else 0.0
             part *= 2.0
         return values.copy(), outputs
@@ -162,7 +162,7 @@ class GrowthStepper(DescentStepper):
     saved: ClassVar = {"dissipation": "dissipation"}
 
     def __init__(self, method: GrowthSplitting, flow: FisherRao, start: Density, world: Any = None):
-        slab = Slab.where_it_fits(start.mesh, world, method.implicit)
+        slab = Slab.where_it_fits(start.mesh, None if method.implicit else world)
         super().__init__(Splitting(method.transport.courant, self._longest), slab, flow, start)
         self.method, self.flow = method, flow
         self.transport = (ImplicitTransport if method.implicit else ExplicitTransport)(self)
@@ -228,6 +228,9 @@ class GrowthStepper(DescentStepper):
 
     def diagnose(self) -> Diagnosis:
         return self.diagnosed(Variation.stored(self.potential, self.slab.shape))
+
+    def rest(self) -> Rest:
+        return self.rest_of(self.dissipation)
 
     def _split(self, dt):
         """Do half of the growth, the transport, and the other half in place; tell of success."""

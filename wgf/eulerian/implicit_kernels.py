@@ -10,10 +10,16 @@ density ``exp(-xi / eps)`` and is the upwind flux as ``eps`` tends to 0.
 """
 
 import numpy as np
-from numba import njit, prange
+
+from wgf.parallel.compiled_kernels import njit
+from wgf.parallel.threads import shared
 
 # lines solved side by side, one a vector lane: enough of them to hide the time of a division
 LANES = 16
+# distance of an exponent from 1 below which powers are taken by expm1
+NEAR_ONE = 0.125
+# a difference of the first variation that counts as infinite
+ENDLESS = 1e200
 
 
 @njit(cache=True)
@@ -41,6 +47,9 @@ def face(left, right, delta, eps):
     The flux over rate is ``ahead left - back right``; its derivative in `delta`, the difference
     of the first variation, is minus the third number, which is never negative.
     """
+    if not abs(delta) < ENDLESS:
+        # nothing passes where the first variation is infinite
+        return 0.0, 0.0, 0.0
     if eps > 0.0:
         z = delta / eps
         moved = -(bernoulli_slope(z) * left + bernoulli_slope(-z) * right)
@@ -60,21 +69,38 @@ def dissipated(flux, left, right, eps):
     return flux * flux / (left if flux > 0.0 else right)
 
 
-@njit(cache=True, parallel=True)
-def add_fluxes(density, potential, before, n, after, periodic, rate, eps, net, outflow, loss):
+@shared(lambda rho, xi, left, *_: 20.0 * left.size)
+@njit(cache=True, nogil=True)
+def face_terms(rho, xi, left, right, rates, eps, ahead, back, moved, flux, part, parts):
+    """Fill the coefficients, the moved density and the flux of every face of a list."""
+    for k in range(part * left.size // parts, (part + 1) * left.size // parts):
+        c, d, rate = left[k], right[k], rates[k]
+        forth, back_, passed = face(rho[c], rho[d], xi[d] - xi[c], eps)
+        ahead[k], back[k], moved[k] = rate * forth, rate * back_, rate * passed
+        flux[k] = ahead[k] * rho[c] - back[k] * rho[d]
+
+
+@shared(lambda density, *_: 15.0 * density.size)
+@njit(cache=True, nogil=True)
+def add_fluxes(
+    density, potential, before, n, after, periodic, rate, eps, net, outflow, loss, part, parts,
+):  # fmt: skip
     """Add minus the divergence of the flux along one axis to `net`.
 
     `outflow` gains the outflow rate of every cell, `loss` (one number a line) the dissipation
     ``sum_faces rate f^2 / rho``.
     """
     lines = before * after
-    for line in prange(lines):
+    for line in range(part * lines // parts, (part + 1) * lines // parts):
         origin = (line // after) * n * after + line % after
         lost = 0.0
         for i in range(n if periodic else n - 1):
             c = origin + i * after
             d = origin + ((i + 1) % n) * after
             ahead, back, _ = face(density[c], density[d], potential[d] - potential[c], eps)
+            # towards a cell that is as good as forbidden nothing flows, and it has nothing to give
+            if (ahead == 0.0 and density[d] == 0.0) or (back == 0.0 and density[c] == 0.0):
+                continue
             flux = ahead * density[c] - back * density[d]
             net[c] -= rate * flux
             net[d] += rate * flux
@@ -143,14 +169,23 @@ def close_period(a, b, y, q, r, c, x):
         y[m - 1, k] += a[m, k] * x[k]
 
 
-@njit(cache=True, parallel=True)
-def power_energy(rho, strength, exponent, slope, curve):
-    """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``, panel after panel."""
-    for panel in prange(rho.shape[0]):
+@shared(lambda rho, *_: 40.0 * rho.size)
+@njit(cache=True, nogil=True)
+def power_energy(rho, strength, exponent, slope, curve, part, parts):
+    """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``, panel after panel.
+
+    Near the exponent 1 a constant is left out of ``U'``, see `energies.PowerEnergy`.
+    """
+    near = abs(exponent - 1.0) <= NEAR_ONE
+    panels = rho.shape[0]
+    for panel in range(part * panels // parts, (part + 1) * panels // parts):
         for i in range(rho.shape[1]):
             for k in range(LANES):
                 value = rho[panel, i, k]
-                power = value ** (exponent - 1.0)
+                if near:
+                    power = np.expm1((exponent - 1.0) * np.log(value))
+                else:
+                    power = value ** (exponent - 1.0)
                 slope[panel, i, k] = strength * exponent / (exponent - 1.0) * power
                 curve[panel, i, k] = value ** (exponent - 2.0)
 
@@ -288,10 +323,11 @@ def implicit_panel(start, xi, eps, stage, energy, step, periodic, work, lines, p
                 work[0, :, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
 
 
-@njit(cache=True, parallel=True)
+@shared(lambda start, *_: 50.0 * start.size)
+@njit(cache=True, nogil=True)
 def implicit_lines(
     start, potential, before, n, after, periodic, step, eps, stage, factor, floor, rho, slope,
-    curve, largest, previous, done, failed, result, a, b, moved,
+    curve, largest, previous, done, failed, result, a, b, moved, part, parts,
 ):  # fmt: skip
     """Do a stage of the implicit step along one axis; `step` is dt times mobility over h^2.
 
@@ -307,7 +343,8 @@ def implicit_lines(
     failed; the coefficients of the linearised lines and the moved density of the face ahead of
     each cell.
     """
-    for panel in prange(a.shape[0]):
+    panels = a.shape[0]
+    for panel in range(part * panels // parts, (part + 1) * panels // parts):
         work, begin, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
         origin = origins(panel, before, n, after)
         gather(start, origin, after, begin)
@@ -327,10 +364,12 @@ def implicit_lines(
             scatter(work[0], origin, after, result)
 
 
-@njit(cache=True, parallel=True)
-def linearised_lines(change, before, n, after, periodic, step, a, b, moved, result):
+@shared(lambda change, *_: 10.0 * change.size)
+@njit(cache=True, nogil=True)
+def linearised_lines(change, before, n, after, periodic, step, a, b, moved, result, part, parts):
     """Fill the change of the density that a `change` of the first variation causes."""
-    for panel in prange(a.shape[0]):
+    panels = a.shape[0]
+    for panel in range(part * panels // parts, (part + 1) * panels // parts):
         work, flux = np.empty((5, n, LANES)), np.zeros((n, LANES))
         origin = origins(panel, before, n, after)
         gather(change, origin, after, work[4])

@@ -73,6 +73,11 @@ class KineticFiniteVolume(Method):
         self.step = None if step is None else checks.number("kinetic step", step, above=0)
 
     def check(self, flow: HeavyBall, start: Density) -> None:
+        if flow.schedule is not None:
+            raise checks.InputError(
+                "heavy ball: the temperature depends on time, which this method does not follow, "
+                "use wgf.Baoab() for particles"
+            )
         box = start.mesh.phase[1]
         for name, axis in zip(box.names, box.axes):
             if axis.periodic or abs(axis.lower + axis.upper) > 1e-12 * axis.length:

@@ -17,14 +17,16 @@ class Lines:
     ----------
     shape : (before, n, after, periodic)
         How the lines lie in the array.
+    rate : float
+        Mobility over the square of the width.
     eps : float
         Diffusion.
     energies : list of PowerEnergy and OwnEnergy
         Each makes the lines nonlinear.
     """
 
-    def __init__(self, shape: tuple[int, int, int, bool], eps: float, energies: list):
-        self.shape, self.eps, self.energies = shape, eps, energies
+    def __init__(self, shape: tuple[int, int, int, bool], rate: float, eps: float, energies: list):
+        self.shape, self.rate, self.eps, self.energies = shape, rate, eps, energies
         before, n, after, _ = shape
         panels = -(-before * after // kernels.LANES), n, kernels.LANES
         # outflow coefficients and moved densities
@@ -41,9 +43,13 @@ class Lines:
         # where U' is infinite at 0, Newton's method starts farther from it
         self.floor = 1e-10 if any(each.singular for each in energies) else 1e-30
 
-    def solve(self, old: np.ndarray, potential: np.ndarray, step: float) -> np.ndarray | None:
+    def longest(self, rho: np.ndarray, xi: np.ndarray) -> float:
+        """Return the longest step that can be solved for: any."""
+        return np.inf
+
+    def solve(self, old: np.ndarray, potential: np.ndarray, dt: float) -> np.ndarray | None:
         """Return the density moved in `potential`, None if Newton's method fails in a line."""
-        result = np.empty_like(old)
+        result, step = np.empty_like(old), dt * self.rate
 
         def do(stage, factor=self.factor):
             kernels.implicit_lines(
@@ -75,8 +81,8 @@ class Lines:
         slope[:] = sum(each.slope(rho) for each in self.energies)
         curve[:] = sum(each.curvature(rho) for each in self.energies)
 
-    def linearised(self, change: np.ndarray, step: float) -> np.ndarray:
+    def linearised(self, change: np.ndarray, dt: float) -> np.ndarray:
         """Return the change of the density that a `change` of the first variation causes."""
         moved = np.empty_like(change)
-        kernels.linearised_lines(change, *self.shape, step, *self.linear, moved)
+        kernels.linearised_lines(change, *self.shape, dt * self.rate, *self.linear, moved)
         return moved

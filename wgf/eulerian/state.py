@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from wgf.eulerian.discrete import DiscreteFunctional
+from wgf.eulerian.rest import rest
 from wgf.eulerian.slab import Slab
 from wgf.eulerian.variation import Variation
 from wgf.eulerian.walls import Walls
 from wgf.measures.density import Density
-from wgf.stepping import Diagnosis, Stepper, Trial
+from wgf.stepping import Diagnosis, Rest, Stepper, Trial
 from wgf.stepping.control import Control
 
 # F is a sum of parts, each known to a few units in the last place
@@ -70,6 +71,9 @@ class DescentStepper(SlabStepper):
         if rise > 0:
             rise -= ROUND_OFF * self.discrete.cancelled(outputs, mass)
         return Trial((outputs, mass, parts), rise=rise)
+
+    def rest(self) -> Rest:
+        return rest(self.discrete, self.mobilities, self.values, self.outputs)
 
     def diagnosed(self, variation: Variation, **more: float) -> Diagnosis:
         """Return mass, parts and what happens at the walls."""

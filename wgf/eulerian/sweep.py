@@ -1,4 +1,4 @@
-"""The implicit step along one axis, and along all of them one after the other."""
+"""Implicit steps of the flow: unsplit, or one axis after the other where that is too large."""
 
 from __future__ import annotations
 
@@ -7,85 +7,134 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wgf.eulerian import implicit_kernels
 from wgf.eulerian.discrete import DiscreteFunctional, Outputs
 from wgf.eulerian.krylov import gmres, norm
 from wgf.eulerian.lines import Lines
+from wgf.eulerian.unsplit import Coupled, Downhill, Faces
 from wgf.eulerian.variation import Variation
 
 NEWTON_LIMIT = 25
 KRYLOV_LIMIT = 60
 TOLERANCE = 1e-12
+# Newton steps after which a longer step may succeed
 EASY = 8
+# largest meshes whose sparse factors are made, for two and for more axes
+LARGEST_FACTORS = 150_000, 15_000
 
 
 class Moved(NamedTuple):
-    """A density after an implicit step, its outputs, and the Newton steps that it took."""
+    """A density after an implicit step, its outputs, the fluxes, and the Newton steps it took.
+
+    The fluxes are those of all faces, axis after axis.
+    """
 
     values: np.ndarray
     outputs: Outputs
+    flux: np.ndarray
     count: int
 
 
 class Sweeps:
-    """The implicit step along every axis on which something moves.
+    """An implicit Euler step of the flow on a whole mesh.
+
+    Along all axes at once, by lines along the only axis that moves, in the order of the potential
+    where nothing diffuses, by sparse factors otherwise. Larger meshes with diffusion in several
+    axes are swept along one axis after the other.
 
     Parameters
     ----------
     discrete : DiscreteFunctional
+        Of a slab that holds the whole mesh.
     mobilities : sequence of float
         Factor of the velocity for every axis.
     """
 
     def __init__(self, discrete: DiscreteFunctional, mobilities: Sequence[float]):
-        mesh, wraps = discrete.mesh, discrete.slab.wraps
+        mesh, slab = discrete.mesh, discrete.slab
         missing = 4 - mesh.dimension
         rates = np.concatenate([np.zeros(missing), np.array(mobilities) / mesh.spacing**2])
-        self.axes = [
-            Sweep(discrete, axis, wraps[axis], rates[axis])
-            for axis in range(missing, 4)
-            if rates[axis] > 0 and mesh.shape[axis - missing] > 1
-        ]
+        whole = Faces(slab.shape, slab.wraps, rates, discrete.diffusion)
+        parted = len(whole.axes) > 1 and not self._fits(discrete, whole)
+        groups = [[axis] for axis in whole.axes] if parted else [whole.axes]
+        self.sweeps, self.faces = [], []
+        for axes in groups:
+            only = np.where(np.isin(np.arange(4), axes), rates, 0.0)
+            faces = Faces(slab.shape, slab.wraps, only, discrete.diffusion)
+            if axes:
+                self.sweeps.append(Sweep(discrete, faces))
+            self.faces.append(faces)
+        # whether the equation is linear in the density, and solved for at once
+        terms = discrete.operators, discrete.pairs, discrete.energies
+        self.linear = not any(terms) and len(self.sweeps) < 2
+        self.left = np.concatenate([each.left for each in self.faces])
+        self.right = np.concatenate([each.right for each in self.faces])
 
-    def solve(self, values: np.ndarray, outputs: Outputs, dt: float) -> Moved | None:
-        """Return the state after a step, None if Newton's method fails along an axis."""
-        found, count = Moved(values, outputs, 0), 0
-        for sweep in self.axes:
-            found = sweep.solve(found.values, found.outputs, dt)
+    @staticmethod
+    def _fits(discrete, faces):
+        most = LARGEST_FACTORS[0 if len(faces.axes) == 2 else 1]
+        moving = int(np.prod(faces.shape))
+        return not (discrete.diffusion or discrete.energies) or moving <= most
+
+    def solve(
+        self, values: np.ndarray, outputs: Outputs, dt: float, fall: float = 0.0
+    ) -> Moved | None:
+        """Return the state after a step, None if Newton's method fails.
+
+        The method ends early where its residual fell below a fraction `fall` of the first one: the
+        density then is moved in a potential that is nearly that at the end.
+        """
+        found, fluxes = Moved(values, outputs, np.zeros(0), 0), []
+        count = 0
+        for sweep in self.sweeps:
+            found = sweep.solve(found.values, found.outputs, dt, fall)
             if found is None:
                 return None
+            fluxes.append(found.flux)
             count += found.count
-        return found._replace(count=count)
+        flux = np.concatenate(fluxes) if fluxes else np.zeros(0)
+        return found._replace(flux=flux, count=count)
 
     def easy(self, count: int) -> bool:
         """Return whether so few Newton steps mean that a longer step may succeed."""
-        return count <= EASY * max(1, len(self.axes))
+        return count <= EASY * max(1, len(self.sweeps))
 
-    @property
-    def lost(self) -> float:
-        """Mean dissipation of the last step, up to its order."""
-        return sum(sweep.lost for sweep in self.axes)
+    def longest(self, values: np.ndarray, outputs: Outputs) -> float:
+        """Return the longest step that can be solved for."""
+        return min((each.longest(values, outputs) for each in self.sweeps), default=np.inf)
 
     def dissipation(self, values: np.ndarray, outputs: Outputs) -> float:
         """Return the dissipation of a state."""
-        return sum(sweep.dissipation(values, outputs) for sweep in self.axes)
+        return sum(sweep.dissipation(values, outputs) for sweep in self.sweeps)
+
+    def change(self, values: np.ndarray, outputs: Outputs) -> float:
+        """Return the rate at which mass changes its cell, in cells' densities."""
+        net = np.zeros_like(values)
+        for sweep in self.sweeps:
+            net += sweep.net(values, outputs)
+        return float(np.abs(net).sum())
 
 
 class Sweep:
-    """The implicit step along one axis: the nonlinear system and its Jacobian.
+    """The implicit step across some faces: the nonlinear system and its Jacobian.
 
     The unknown is the vector of all new model outputs, followed by the new interaction potential.
     """
 
-    def __init__(self, discrete, axis, periodic, rate):
-        self.discrete = discrete
-        self.slab, self.axis = discrete.slab, axis
-        self.lines = (*self.slab.lines(axis), periodic)
-        self.rate = rate
+    def __init__(self, discrete: DiscreteFunctional, faces: Faces):
+        self.discrete, self.faces = discrete, faces
         self.sizes = [operator.features.size for operator in discrete.operators]
         self.sizes += [discrete.mesh.cells] if discrete.pairs else []
-        self._solver = Lines(self.lines, discrete.diffusion, discrete.energies)
-        self.lost = 0.0
+        self._solver = self._chosen()
+
+    def _chosen(self):
+        discrete, faces = self.discrete, self.faces
+        if len(faces.axes) == 1:
+            (axis,) = faces.axes
+            lines = (*discrete.slab.lines(axis), faces.periodic[axis])
+            return Lines(lines, faces.axis_rates[0], discrete.diffusion, discrete.energies)
+        if discrete.diffusion or discrete.energies:
+            return Coupled(faces, discrete.energies)
+        return Downhill(faces)
 
     def _split(self, unknown):
         """Return the model outputs and the interaction potential (or None)."""
@@ -105,14 +154,13 @@ class Sweep:
     def _interaction(self, values):
         return sum(term.potential(self.discrete.mesh, values) for term in self.discrete.pairs)
 
-    def _potential(self, unknown):
-        """Return the first variation between the old state and the state of `unknown`."""
+    def _potential(self, unknown, values):
+        """Return the first variation at `unknown`, shaped as `values`."""
         outputs, around = self._split(unknown)
-        result = np.empty_like(self._old)
-        residuals = map(step_residual, self.discrete.risks, self._old_outputs, outputs)
-        self.discrete.variation_of(list(residuals), result)
+        result = np.empty_like(values)
+        self.discrete.first_variation(list(outputs), result)
         if around is not None:
-            result += 0.5 * (self._old_around + around)
+            result += around
         return result
 
     def _change(self, unknown, direction):
@@ -121,28 +169,25 @@ class Sweep:
         shifts, around = self._split(direction)
         result, part = np.zeros_like(self._old), np.empty_like(self._old)
         risks, nothing = self.discrete.risks, np.zeros(sum(self.discrete.shape))
-        for risk, operator, old, s, v in zip(
-            risks, self.discrete.operators, self._old_outputs, outputs, shifts
-        ):
-            unit = operator.variation(residual_slope(risk, old, s, v))
+        for risk, operator, s, v in zip(risks, self.discrete.operators, outputs, shifts):
+            unit = operator.variation(residual_slope(risk, s, v))
             variation = Variation(operator.amplitude, unit, nothing, self.discrete.shape)
             result += variation.fill(part)
         if around is not None:
-            result += 0.5 * around
+            result += around
         return result
 
-    def solve(self, values: np.ndarray, outputs: Outputs, dt: float) -> Moved | None:
+    def solve(
+        self, values: np.ndarray, outputs: Outputs, dt: float, fall: float = 0.0
+    ) -> Moved | None:
         """Return the state after the step, None if Newton's method does not converge."""
-        self._old, self._old_outputs, self._step = values, outputs, dt * self.rate
-        self._old_lines = self.slab.turn(self.axis, values)
+        self._old, self._step = values, dt
         unknown = self._measured(values, outputs)
-        if self.discrete.pairs:
-            self._old_around = self._split(unknown)[1]
         scale = self._scales(unknown)
         state = self._evaluate(unknown)
         size = np.inf if state is None else norm(state[1] / scale)
-        count = 0
-        while state is not None and size > TOLERANCE:
+        count, enough = 0, max(TOLERANCE, fall * size)
+        while state is not None and size > enough:
             if count == NEWTON_LIMIT or not np.isfinite(size):
                 return None
             forcing = min(0.1, max(1e-3, 0.1 * size), 1.0)
@@ -161,9 +206,8 @@ class Sweep:
         if state is None:
             return None
         density, _, potential = state
-        self._old_lines = None
-        self.lost = self._loss(density, potential)
-        return Moved(density, self.discrete.outputs(density), count)
+        flux = self.faces.terms(density, self._with_slopes(potential, density))[3]
+        return Moved(density, self.discrete.outputs(density), flux, count)
 
     def _scales(self, unknown):
         targets = [risk.loss.target for risk in self.discrete.risks]
@@ -176,23 +220,18 @@ class Sweep:
         return np.concatenate(scales) if scales else np.zeros(0)
 
     def _evaluate(self, unknown):
-        """Return ``(density, residual, potential)``; the lines stay linearised there."""
-        potential = self._potential(unknown)
-        # the turned potential is given back before the result is turned
-        result = self._solver.solve(
-            self._old_lines, self.slab.turn(self.axis, potential), self._step
-        )
-        if self.slab.largest(float(result is None)):
+        """Return ``(density, residual, potential)``; the solver stays linearised there."""
+        potential = self._potential(unknown, self._old)
+        density = self._solver.solve(self._old, potential, self._step)
+        if density is None:
             return None
-        density = self.slab.turn_back(self.axis, result)
         return density, unknown - self._measured(density), potential
 
     def _newton_shift(self, unknown, residual, scale, forcing):
         def product(direction):
             direction = direction * scale
             change = self._change(unknown, direction)
-            moved = self._solver.linearised(self.slab.turn(self.axis, change), self._step)
-            moved = self.slab.turn_back(self.axis, moved)
+            moved = self._solver.linearised(change, self._step)
             return (direction - self._measured(moved)) / scale
 
         return -scale * gmres(product, residual / scale, forcing, KRYLOV_LIMIT)
@@ -211,29 +250,32 @@ class Sweep:
             fraction *= 0.5
         return None
 
-    def _loss(self, density, potential):
-        before, n, after, periodic = self.lines
+    def _with_slopes(self, potential, density):
+        """Return the potential plus the slopes of energies of the density."""
         for energy in self.discrete.energies:
             potential = potential + energy.slope(density)
-        if not np.isfinite(potential).all():
-            potential = np.where(np.isfinite(potential), potential, 0.0)
-        density, potential = (self.slab.turn(self.axis, v) for v in (density, potential))
-        loss = np.zeros(before * after)
-        unused = np.zeros((2, loss.size * n))
-        implicit_kernels.add_fluxes(
-            density, potential, before, n, after, periodic, self.rate, self.discrete.diffusion,
-            *unused, loss,
-        )  # fmt: skip
-        (lost,) = self.slab.sums((loss, self.slab.line_cuts(self.axis)))
-        return lost * self.discrete.mesh.cell_volume
+        return potential
+
+    def _variation(self, values, outputs):
+        return self._with_slopes(self._potential(self._measured(values, outputs), values), values)
+
+    def longest(self, values: np.ndarray, outputs: Outputs) -> float:
+        """Return the longest step that can be solved for."""
+        if not isinstance(self._solver, Coupled):
+            return np.inf
+        return self._solver.longest(
+            values, self._potential(self._measured(values, outputs), values)
+        )
 
     def dissipation(self, values: np.ndarray, outputs: Outputs) -> float:
-        """Return the dissipation of a state along this axis."""
-        potential = np.empty(values.size)
-        self.discrete.first_variation(outputs, potential)
-        if self.discrete.pairs:
-            potential += self._interaction(values)
-        return self._loss(values, potential)
+        """Return the dissipation of a state across these faces."""
+        found = self.faces.dissipation(values, self._variation(values, outputs))
+        return found * self.discrete.mesh.cell_volume
+
+    def net(self, values: np.ndarray, outputs: Outputs) -> np.ndarray:
+        """Return the rate of change of every cell by the fluxes across these faces."""
+        flux = self.faces.terms(values, self._variation(values, outputs))[3]
+        return self.faces.gained(flux, values.size)
 
 
 def discrete_residual(risk, old, new):
@@ -245,17 +287,12 @@ def discrete_residual(risk, old, new):
     return risk.loss.discrete_gradient(s0, s1) / risk.scale
 
 
-def step_residual(risk, old, new):
-    """Return the mean of the discrete gradient and of the gradient at the end."""
-    return 0.5 * (discrete_residual(risk, old, new) + risk.residual(new))
-
-
-def residual_slope(risk, old, new, direction):
-    """Return the derivative of `step_residual` in the new output along `direction`."""
+def residual_slope(risk, output, direction):
+    """Return the derivative of ``R'(scale s) / scale`` in the output along `direction`."""
     length = norm(direction)
     if length == 0:
         return np.zeros_like(direction)
-    shift = 1e-4 * max(norm(new - old), 1e-3 * (norm(new) + norm(old)), 1e-150) / length
-    ahead = step_residual(risk, old, new + shift * direction)
-    back = step_residual(risk, old, new - shift * direction)
+    shift = 1e-4 * max(norm(output), 1e-150) / length
+    ahead = risk.residual(output + shift * direction)
+    back = risk.residual(output - shift * direction)
     return (ahead - back) / (2 * shift)

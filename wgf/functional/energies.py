@@ -5,6 +5,7 @@ import numpy as np
 from wgf import checks
 from wgf.functional import forms
 from wgf.functional.functional import Term, Weighted
+from wgf.functional.schedule import strength_of
 from wgf.functional.user import UserFunction
 from wgf.measures.base import BLOCK_ROWS
 
@@ -61,8 +62,8 @@ class Entropy(Weighted, LocalEnergy):
 
     Parameters
     ----------
-    strength : float
-        ``eps >= 0``.
+    strength : float or callable
+        ``eps >= 0``: a number, or a function of time.
     """
 
     name = "entropy"
@@ -71,7 +72,7 @@ class Entropy(Weighted, LocalEnergy):
         return forms.Diffusion(self, self.strength)
 
     def __init__(self, strength):
-        self.strength = checks.number("entropy strength", strength, minimum=0)
+        self.strength, self.schedule = strength_of("entropy strength", strength, minimum=0)
 
     def energy(self, rho):
         """Return ``strength rho log rho``."""
@@ -85,7 +86,7 @@ class Entropy(Weighted, LocalEnergy):
             return self.strength * (np.log(rho) + 1.0)
 
     def __repr__(self):
-        return f"Entropy({self.strength!r})"
+        return f"Entropy({self.told!r})"
 
 
 class PowerEntropy(Weighted, LocalEnergy):
@@ -95,8 +96,8 @@ class PowerEntropy(Weighted, LocalEnergy):
 
     Parameters
     ----------
-    strength : float
-        At least 0.
+    strength : float or callable
+        At least 0: a number, or a function of time.
     exponent : float
         ``m``, positive and not 1.
 
@@ -112,7 +113,7 @@ class PowerEntropy(Weighted, LocalEnergy):
         return forms.Power(self, self.strength, self.exponent)
 
     def __init__(self, strength, exponent):
-        self.strength = checks.number("power entropy strength", strength, minimum=0)
+        self.strength, self.schedule = strength_of("power entropy strength", strength, minimum=0)
         self.exponent = checks.number("power entropy exponent", exponent, above=0)
         if self.exponent == 1:
             raise checks.InputError(
@@ -132,7 +133,7 @@ class PowerEntropy(Weighted, LocalEnergy):
         return self.strength * self.exponent / (self.exponent - 1) * power
 
     def __repr__(self):
-        return f"PowerEntropy({self.strength!r}, {self.exponent!r})"
+        return f"PowerEntropy({self.told!r}, {self.exponent!r})"
 
 
 class Interaction(Weighted):
@@ -144,8 +145,8 @@ class Interaction(Weighted):
         ``W`` of displacements; it may be infinite at 0 only.
     gradient : callable ``(k, d) -> (k, d)``, optional
         ``∇W``; without it particles use central differences.
-    strength : float, optional
-        Factor of the kernel.
+    strength : float or callable, optional
+        Factor of the kernel: a number, or a function of time that is not negative.
 
     Raises
     ------
@@ -170,7 +171,7 @@ class Interaction(Weighted):
         return found
 
     def __init__(self, kernel, gradient=None, strength=1.0):
-        self.strength = checks.number("interaction strength", strength)
+        self.strength, self.schedule = strength_of("interaction strength", strength)
         self.kernel = UserFunction("interaction kernel", kernel)
         self.given_gradient = gradient and UserFunction("interaction gradient", gradient)
         self._tables = {}
@@ -190,7 +191,8 @@ class Interaction(Weighted):
                 f"interaction kernel: shape {values.shape} for {len(displacements)} displacements, "
                 "return one value per displacement"
             )
-        return values if self.strength == 1 else self.strength * values
+        # a strength that depends on time multiplies sums of the kernel
+        return values if self.strength == 1 or self.timed else self.strength * values
 
     @staticmethod
     def _check_values(values, mirrored):
@@ -215,7 +217,14 @@ class Interaction(Weighted):
 
     def potential(self, mesh, values):
         """Return ``∫ W(theta - theta') rho dtheta'`` at the cell centres, flat."""
-        return self.table(mesh).apply(values)
+        return self._later(self.table(mesh).apply(values))
+
+    def _later(self, values):
+        return self.strength * values if self.timed else values
+
+    def largest(self, mesh):
+        """Return the largest absolute value of the kernel on a mesh."""
+        return self._later(self.table(mesh).largest)
 
     def value_at(self, measure):
         """Return ``1/2 ∫∫ W dmu dmu``."""
@@ -232,11 +241,11 @@ class Interaction(Weighted):
         if mesh is not None and points.shape == (mesh.cells, mesh.dimension):
             if np.array_equal(points, mesh.points()):
                 return self.potential(mesh, measure.values.ravel())
-        return self._pairs(measure, points, self._apart, 1)[:, 0]
+        return self._later(self._pairs(measure, points, self._apart, 1)[:, 0])
 
     def gradient_at(self, measure, points, names):
         """Return ``∫ ∇W(points - theta') dmu``, shape ``(k, d)``."""
-        return self._pairs(measure, points, self._pull, points.shape[1])
+        return self._later(self._pairs(measure, points, self._pull, points.shape[1]))
 
     def _apart(self, displacements):
         """Return ``W``, 0 for a point and itself."""
@@ -254,7 +263,7 @@ class Interaction(Weighted):
                     f"interaction gradient: shape {values.shape} for displacements of shape "
                     f"{displacements.shape}, return one row per displacement"
                 )
-            values *= self.strength
+            values *= 1.0 if self.timed else self.strength
         else:
             values = np.empty(displacements.shape)
             distance = np.sqrt(np.sum(displacements**2, axis=1))
@@ -286,6 +295,7 @@ class Interaction(Weighted):
 
     def __repr__(self):
         tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
+        tail = f", strength={self.schedule!r}" if self.timed else tail
         return f"Interaction({self.kernel.name}{tail})"
 
 
@@ -317,6 +327,9 @@ class _Convolution:
             )
         self.largest = float(np.abs(table).max())
         self.spectrum = fft.rfftn(table) * mesh.cell_volume
+        # for all perturbations that keep the mass, up to the quadrature of the averages
+        modes = self.spectrum.real.ravel()[1:]
+        self.convex = bool((modes >= -1e-5 * np.abs(self.spectrum).max()).all())
 
     def _averages(self, term, index, nodes, parts):
         """Return the mean of the kernel over cells by composite Gauss-Legendre quadrature."""

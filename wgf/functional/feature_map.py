@@ -47,6 +47,18 @@ class FeatureMap:
             f"batch: {self!r} has no samples to draw from, use wgf.Neurons or Filter.gaussian"
         )
 
+    def at(self, inputs):
+        """Return the same features at other inputs.
+
+        Raises
+        ------
+        InputError
+            For features that are not those of single inputs.
+        """
+        raise checks.InputError(
+            f"inputs: {self!r} has none that could be others, use wgf.Neurons or Filter.gaussian"
+        )
+
     def on(self, measure):
         """Return the features as they are evaluated along the axes of a measure."""
         return self
@@ -64,7 +76,7 @@ class FeatureMap:
         return None
 
     def unit_pullback(self, rest, residual):
-        """Return ``(unit . residual, d/d rest of it)``, shapes ``(k,)`` and ``(k, d')``."""
+        """Return ``(unit·residual, d/d rest of it)``, shapes ``(k,)`` and ``(k, d')``."""
         value = self.unit(rest) @ residual
         return value, np.einsum("knd,n->kd", self.unit_gradient(rest), residual)
 

@@ -28,7 +28,7 @@ __all__ = [
 
 
 class Neurons(FeatureMap):
-    """Neurons ``phi_k(a, w, b) = a sigma(w . x_k + b)`` of a two-layer network.
+    """Neurons ``phi_k(a, w, b) = a sigma(w·x_k + b)`` of a two-layer network.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Neurons(FeatureMap):
         return self.at(self.x[samples])
 
     def arguments(self, rest):
-        """Return ``w . x + b``, shape ``(k, n)``."""
+        """Return ``w·x + b``, shape ``(k, n)``."""
         p = self.inputs.shape[1]
         z = rest[:, :p] @ self.inputs.T
         return z + rest[:, p:] if self.bias else z

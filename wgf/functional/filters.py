@@ -11,7 +11,7 @@ MOST_SAMPLES = 1 << 31
 
 
 class Filter(FeatureMap):
-    """Translates of a filter, ``phi(w, x) = w psi(. - x)``, for recovering spikes.
+    """Translates of a filter, ``phi(w, x)(y) = w psi(y - x)``, for recovering spikes.
 
     Build one with `Filter.dirichlet` or `Filter.gaussian`. Axes: ``w, x`` on the line or the
     torus, ``w, x1, x2`` in the plane.
@@ -126,8 +126,11 @@ class Gaussian(Filter):
         self._name_positions(self.samples.shape[1])
         self.abscissa = self.samples[:, 0] if self.samples.shape[1] == 1 else None
 
+    def at(self, inputs):
+        return Gaussian(inputs, self.std)
+
     def subset(self, samples):
-        return Gaussian(self.samples[samples], self.std)
+        return self.at(self.samples[samples])
 
     def _displacements(self, rest):
         return self.samples[None, :, :] - rest[:, None, :]

@@ -8,10 +8,10 @@ import numpy as np
 from wgf import checks
 from wgf.functional import forms
 from wgf.functional.kinks import Kinks
-from wgf.measures.base import Measure
+from wgf.measures.base import Measure, Told
 
 
-class Functional:
+class Functional(Told):
     """A sum of terms, each reported by name.
 
     ``Risk(...) + L1(...)`` builds one, and so do multiples and differences; the names of the parts
@@ -63,6 +63,10 @@ class Functional:
     def __sub__(self, other):
         return self + -1.0 * other if isinstance(other, Functional) else NotImplemented
 
+    def facts(self):
+        """Return the terms by name, as a notebook shows them."""
+        return {name: repr(term) for name, term in zip(self.part_names, self.terms)}
+
     def of_form(self, *kinds):
         """Return the terms of some forms."""
         return tuple(term for term in self.terms if isinstance(term.form(), kinds))
@@ -109,6 +113,15 @@ class Functional:
     def on(self, measure):
         """Return the functional with derivatives that fit the axes of a measure."""
         return Functional([term.on(measure) for term in self.terms])
+
+    @property
+    def timed(self):
+        """Whether the strength of a term depends on time."""
+        return any(term.timed for term in self.terms)
+
+    def at(self, time):
+        """Return the functional with the strengths that its terms have at a time."""
+        return Functional([term.at(time) for term in self.terms])
 
     def parts(self, measure):
         """Return the value of every term by name."""
@@ -169,6 +182,8 @@ class Term(Functional):
     smooth : bool
         Whether the first variation is differentiable in the point. If not, `prox` moves points by
         the term alone, and `wgf.ForwardBackward` takes it.
+    timed : bool
+        Whether the strength depends on time; ``at(time)`` then is the term at a time.
     sampled : bool
         Whether `draw` gives the term over random samples, for `wgf.StochasticGradient`.
 
@@ -181,6 +196,7 @@ class Term(Functional):
     names = None
     smooth = True
     sampled = False
+    timed = False
 
     def __init__(self):
         """A term holds nothing but itself."""
@@ -196,6 +212,9 @@ class Term(Functional):
         """Raise `InputError` if the term cannot be evaluated at a point of the measure."""
 
     def on(self, measure):
+        return self
+
+    def at(self, time):
         return self
 
     def prox(self, points, step):
@@ -240,13 +259,41 @@ class Term(Functional):
 
 
 class Weighted(Term):
-    """A term with a factor, its attribute `strength`."""
+    """A term with a factor, its attribute `strength`, which may be a function of time.
+
+    Attributes
+    ----------
+    strength : float
+        At the time of the term, 0 unless `at` was asked.
+    schedule : Schedule or None
+        Strength as a function of time.
+    """
 
     strength = 1.0
+    schedule = None
+
+    @property
+    def timed(self):
+        """Whether the strength depends on time."""
+        return self.schedule is not None
+
+    @property
+    def told(self):
+        """The strength as it is given: a number or a function."""
+        return self.strength if self.schedule is None else self.schedule
+
+    def at(self, time):
+        if self.schedule is None:
+            return self
+        found = copy.copy(self)
+        found.strength = self.schedule(time)
+        return found
 
     def scaled(self, factor):
         found = copy.copy(self)
         found.strength = factor * self.strength
+        if self.schedule is not None:
+            found.schedule = self.schedule.times(factor)
         return found
 
 

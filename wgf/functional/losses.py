@@ -6,10 +6,17 @@ from wgf import checks
 
 
 class Loss:
-    """Base of all losses: subclasses give `value` and `gradient`, and `size` if it is fixed."""
+    """Base of all losses: subclasses give `value` and `gradient`, and `size` if it is fixed.
+
+    Attributes
+    ----------
+    convex : bool
+        Whether the loss is known to be convex; a loss of your own says so by this attribute.
+    """
 
     size = None
     target = None
+    convex = False
 
     def value(self, s):
         """Return ``R(s)``."""
@@ -28,7 +35,7 @@ class Loss:
         return _Scaled(self, factor)
 
     def discrete_gradient(self, s0, s1):
-        """Return ``g`` with ``g . (s1 - s0) = R(s1) - R(s0)`` (Gonzalez's midpoint form)."""
+        """Return ``g`` with ``g·(s1 - s0) = R(s1) - R(s0)`` (Gonzalez's midpoint form)."""
         middle, step = self.gradient(0.5 * (s0 + s1)), s1 - s0
         square = step @ step
         if square == 0:
@@ -42,6 +49,7 @@ class _Scaled(Loss):
     def __init__(self, loss, factor):
         self.loss, self.factor = loss, factor
         self.size, self.target = loss.size, loss.target
+        self.convex = loss.convex and factor >= 0
 
     def value(self, s):
         return self.factor * self.loss.value(s)
@@ -78,6 +86,8 @@ class Squared(Loss):
     weights : float or array of shape ``(n,)``, optional
         Positive; default ``1/n``.
     """
+
+    convex = True
 
     def __init__(self, y, weights=None):
         self.y = checks.array("squared loss y", y, dimensions=(0, 1)).reshape(-1)
@@ -128,6 +138,8 @@ class Squared(Loss):
 
 class Logistic(Loss):
     """Logistic loss ``R(s) = (1/n) sum_k log(1 + exp(-labels_k s_k))``, labels -1 or +1."""
+
+    convex = True
 
     def __init__(self, labels):
         self.labels = checks.array("logistic labels", labels, shape=(None,))

@@ -11,12 +11,12 @@ from wgf.functional.terms import Risk
 
 
 class PopulationRisk(Weighted):
-    """``strength/2 E (∫ a relu(w . x) dmu - sum_j b_j relu(v_j . x))^2`` for normal inputs ``x``.
+    """``strength/2 E (∫ a relu(w·x) dmu - sum_j b_j relu(v_j·x))^2`` for normal inputs ``x``.
 
     What a student learns from a teacher given endless data. With ``phi`` the angle between ``u``
     and ``v``
 
-        E relu(u . x) relu(v . x) = |u| |v| (sin phi + (pi - phi) cos phi) / (2 pi),
+        E relu(u·x) relu(v·x) = |u| |v| (sin phi + (pi - phi) cos phi) / (2 pi),
 
     which makes it a quadratic form in the neurons of both networks. Particles only; the cost of a
     gradient is that of all pairs.
@@ -113,7 +113,7 @@ class PopulationRisk(Weighted):
 
 
 def arc_cosine(u, v):
-    """Return ``(K, T, S)`` of all pairs of rows: ``K = E relu(u . x) relu(v . x)``, x normal.
+    """Return ``(K, T, S)`` of all pairs of rows: ``K = E relu(u·x) relu(v·x)``, x normal.
 
     The gradient of ``K`` in ``u`` is ``S u + T v``, ``T = (pi - phi) / (2 pi)`` and
     ``S = |v| sin phi / (2 pi |u|)``.

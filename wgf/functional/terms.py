@@ -12,6 +12,7 @@ from wgf.functional import forms
 from wgf.functional.features import FeatureMap
 from wgf.functional.functional import Term, Weighted
 from wgf.functional.losses import Loss
+from wgf.functional.schedule import strength_of
 from wgf.functional.user import Differences, UserFunction
 
 
@@ -87,6 +88,42 @@ class Risk(Term):
             return total
         return sum(self.features.output(*block) for block in measure.blocks())
 
+    def predict(self, measure, inputs):
+        """Return the model output ``scale ∫ phi dmu`` at new inputs.
+
+        Parameters
+        ----------
+        measure : Density or Particles
+        inputs : array
+            As the features were given their own: shape ``(k,)`` or ``(k, p)``.
+
+        Returns
+        -------
+        array of shape ``(k,)``
+
+        Raises
+        ------
+        InputError
+            For features that have no inputs.
+
+        Examples
+        --------
+        >>> import numpy as np, wgf
+        >>> risk = wgf.Risk(wgf.Neurons(np.array([-1.0, 1.0]), "relu"), wgf.Squared([0.0, 1.0]))
+        >>> network = wgf.Particles([[1.0, 2.0], [3.0, -1.0]])
+        >>> risk.predict(network, np.array([0.5, -2.0]))
+        array([0.5, 3. ])
+        """
+        features = self.features.at(inputs)
+        if features.names != self.names:
+            raise checks.InputError(
+                f"inputs: features of them have the axes {', '.join(features.names)} and not "
+                f"{', '.join(self.names)}, give inputs of as many components as those of the model"
+            )
+        found = copy.copy(self)
+        found.features = features
+        return self.scale * found.output(measure)
+
     def draw(self, generator, batch):
         """Return this risk over `batch` of its samples, drawn without replacement.
 
@@ -132,7 +169,12 @@ class LinearTerm(Term):
         return forms.Given(self)
 
     def value_at(self, measure):
-        return float(sum(w @ self.potential(p, measure.names) for p, w in measure.blocks()))
+        total = 0.0
+        for points, weights in measure.blocks():
+            held = self.potential(points, measure.names)
+            # a potential may be infinite where no mass is
+            total += weights @ np.where(weights == 0, 0.0, held)
+        return float(total)
 
     def variation_at(self, measure, points, names):
         """Return ``V(points)``."""
@@ -151,7 +193,7 @@ class _AxisTerm(Weighted, LinearTerm):
     """A linear term ``∫ sum_i V(theta_i) dmu`` over some axes; subclasses give `profile`."""
 
     def __init__(self, strength, axes):
-        self.strength = checks.number(f"{self.name} strength", strength, minimum=0)
+        self.strength, self.schedule = strength_of(f"{self.name} strength", strength, minimum=0)
         self.axes = None if axes is None else checks.axis_names(f"{self.name} axes", axes)
 
     def form(self):
@@ -173,7 +215,7 @@ class _AxisTerm(Weighted, LinearTerm):
         return self.profile(points) @ self.mask(names)
 
     def __repr__(self):
-        return f"{type(self).__name__}({self.strength!r}, {self.axes!r})"
+        return f"{type(self).__name__}({self.told!r}, {self.axes!r})"
 
 
 class L1(_AxisTerm):
@@ -225,14 +267,14 @@ class Potential(Weighted, LinearTerm):
         Differences are used without it, with steps that fit the axes of the measure and the
         precision of the result. The mesh solver needs no gradient. A gradient that is not that of
         `function` is refused at the start of a run of particles.
-    strength : float, optional
-        Factor of the potential.
+    strength : float or callable, optional
+        Factor of the potential: a number, or a function of time that is not negative.
     """
 
     name = "potential"
 
     def __init__(self, function, gradient=None, strength=1.0):
-        self.strength = checks.number("potential strength", strength)
+        self.strength, self.schedule = strength_of("potential strength", strength)
         self.function = UserFunction("potential function", function)
         self.given_gradient = gradient and UserFunction("potential gradient", gradient)
         self.differences = Differences()
@@ -283,4 +325,5 @@ class Potential(Weighted, LinearTerm):
 
     def __repr__(self):
         tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
+        tail = f", strength={self.schedule!r}" if self.timed else tail
         return f"Potential({self.function.name}{tail})"

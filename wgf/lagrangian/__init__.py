@@ -7,7 +7,7 @@ from wgf.lagrangian.conic import Conic
 from wgf.lagrangian.forward_backward import ForwardBackward
 from wgf.lagrangian.gradient_descent import GradientDescent
 from wgf.lagrangian.langevin import Langevin
-from wgf.lagrangian.rosenbrock import Rosenbrock
+from wgf.lagrangian.rosenbrock import Rosenbrock, stiff
 from wgf.lagrangian.runge_kutta import RungeKutta
 from wgf.lagrangian.stochastic_gradient import StochasticGradient
 from wgf.measures.particles import Particles
@@ -26,12 +26,14 @@ __all__ = [
 ]
 
 
-def _for_gradient_flow(flow: GradientFlow, start: Particles) -> Method:
+def _for_gradient_flow(flow: GradientFlow, start: Particles, until: float) -> Method:
     if flow.functional.of_form(forms.Local):
         return Langevin()
+    if stiff(flow, start, until):
+        return Rosenbrock()
     return RungeKutta() if flow.functional.smooth else ForwardBackward()
 
 
-register(GradientFlow, "particles", _for_gradient_flow)
+register(GradientFlow, "particles", _for_gradient_flow, timed=True)
 register(FisherRao, "particles", lambda flow, start: Conic())
 register(HeavyBall, "particles", lambda flow, start: Baoab())

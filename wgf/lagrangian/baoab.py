@@ -8,22 +8,31 @@ import numpy as np
 
 from wgf import checks
 from wgf.flows import HeavyBall
+from wgf.lagrangian import curvature
 from wgf.lagrangian.particles import ParticleMethod, ParticleStepper, noise_of
 from wgf.lagrangian.stochastic_gradient import Batches
 from wgf.measures.particles import Particles
 from wgf.stepping import Diagnosis, Fixed, Trial
+
+# of the scale of an axis: longest way of a step that is chosen
+CROSSED = 0.25
 
 
 class _WithMomentum(ParticleMethod):
     """What both methods are given."""
 
     flow = HeavyBall
+    timed = True
 
     def __init__(
-        self, step: float = 1e-2, seed: int = 0, batch: int | None = None, look: int | None = None
+        self,
+        step: float | None = None,
+        seed: int = 0,
+        batch: int | None = None,
+        look: int | None = None,
     ):
         what = self.title
-        self.step = checks.number(f"{what} step", step, above=0)
+        self.step = None if step is None else checks.number(f"{what} step", step, above=0)
         self.seed = checks.whole(f"{what} seed", seed)
         self.batch = None if batch is None else checks.whole(f"{what} batch", batch, minimum=1)
         self.look = None if look is None else checks.whole(f"{what} look", look, minimum=1)
@@ -36,7 +45,8 @@ class _WithMomentum(ParticleMethod):
     def __repr__(self):
         told = {"batch": self.batch, "look": self.look}
         tail = "".join(f", {k}={v}" for k, v in told.items() if v is not None)
-        return f"{type(self).__name__}(step={self.step:g}, seed={self.seed}{tail})"
+        step = None if self.step is None else f"{self.step:g}"
+        return f"{type(self).__name__}(step={step}, seed={self.seed}{tail})"
 
 
 class Baoab(_WithMomentum):
@@ -48,8 +58,9 @@ class Baoab(_WithMomentum):
 
     Parameters
     ----------
-    step : float
-        Largest step.
+    step : float, optional
+        Largest step. By default it follows the force: a tenth of the shortest period over 2 pi, at
+        most a fifth of ``1 / friction``, and so short that no step crosses a quarter of the spread.
     seed : int
         Seed of the generators of the run; their state is stored, so that a continued run draws the
         numbers that it would have drawn.
@@ -59,6 +70,11 @@ class Baoab(_WithMomentum):
     look : int, optional
         Steps between two rows of diagnostics, which evaluate the functional itself: 1 by default,
         with batches one pass through the samples, or 100 steps of fresh ones.
+
+    Raises
+    ------
+    InputError
+        At the start of the run, for a step with which the curvature there is unstable.
 
     Notes
     -----
@@ -93,8 +109,9 @@ class HeavyBallParticles(_WithMomentum):
 
     Parameters
     ----------
-    step : float
-        ``h``, at most ``1 / gamma``; the last step before a snapshot may be shorter.
+    step : float, optional
+        ``h``, at most ``1 / gamma``; the last step before a snapshot may be shorter. By default a
+        twentieth of the shortest period over 2 pi, at most a tenth of ``1 / gamma``.
     seed, batch, look
         As for `Baoab`.
 
@@ -107,12 +124,12 @@ class HeavyBallParticles(_WithMomentum):
 
     def check(self, flow: HeavyBall, start: Particles) -> None:
         super().check(flow, start)
-        if flow.temperature > 0:
+        if flow.temperature > 0 or flow.schedule is not None:
             raise checks.InputError(
                 f"heavy ball iteration: it has no noise for the temperature {flow.temperature:g}, "
                 "use wgf.Baoab"
             )
-        if flow.friction * self.step > 1:
+        if self.step is not None and flow.friction * self.step > 1:
             raise checks.InputError(
                 f"heavy ball step: {self.step:g} with friction {flow.friction:g} makes the "
                 f"momentum negative, give at most {1 / flow.friction:g}"
@@ -135,6 +152,9 @@ class _MomentumStepper(ParticleStepper):
     def __init__(self, method, flow, start, world):
         # an attempt makes `look` equal steps, at most as far as an output time
         super().__init__(flow, start, world, Fixed(math.inf))
+        # time of the last step within an attempt
+        self.now = 0.0
+        self.scales, self.chosen = start.scales, method.step is None
         self.longest = method.step
         self.velocities = np.zeros(self.points.shape)
         if start.velocities is not None:
@@ -144,7 +164,7 @@ class _MomentumStepper(ParticleStepper):
         self.moving = (self.mobility > 0).astype(float)
         self.inverse = np.divide(1.0, self.mobility, out=np.zeros_like(self.moving),
                                  where=self.mobility > 0)  # fmt: skip
-        self.saved, self.batches = {}, None
+        self.saved, self.batches = {"longest": "longest"} if self.chosen else {}, None
         self.look = method.look or 1
         self.generator = noise_of(method.seed)
         if method.batch is not None:
@@ -154,8 +174,40 @@ class _MomentumStepper(ParticleStepper):
             # the generator of the batches, and its state before it drew the last one
             self.draws, self.batches_state = np.random.default_rng([method.seed, 1]), None
         noise = flow.temperature * float(self.empirical.mass * self.moving.sum())
+        self._look_at_curvature(method)
         self.evaluate()
         self.begin(flow.friction * (2 * self.kinetic() - noise))
+
+    def _look_at_curvature(self, method):
+        """Choose the first step, or refuse one that is unstable at the start."""
+        empirical = self.empirical
+        gradient = empirical.smooth_gradient(self.points, empirical.outputs(self.points))
+        rates = curvature.rates(empirical, self.points, gradient, self.scales)
+        if self.chosen:
+            self.longest = self.chosen_step(rates.fastest)
+        else:
+            momentum = 2 - self.lag * self.flow.friction * method.step
+            # a step h is stable for h^2 times the curvature below twice the momentum and 1
+            product = method.step * math.sqrt(2 * rates.decay / momentum)
+            largest = 2 / max(product, 1e-300) * method.step
+            rates.refuse(method.title, method.step, product, largest)
+
+    def chosen_step(self, rate: float) -> float:
+        """Return the step for the largest rate at which the force changes."""
+        flow, fraction = self.flow, self.fraction
+        bounds = [
+            fraction / math.sqrt(max(rate, 1e-300)),
+            2 * fraction / max(flow.friction, 1e-300),
+        ]
+        # nothing crosses the scale on which the force was looked at
+        speeds = np.sqrt(np.maximum(self._mean_squares(), flow.temperature * self.mobility))
+        fastest = float(np.max(self.moving * speeds / self.scales))
+        return min(*bounds, CROSSED / max(fastest, 1e-300))
+
+    def _mean_squares(self):
+        """Return the mean square of the velocities along every axis."""
+        total = [self.partition.sum(column**2) for column in self.velocities.T]
+        return np.array(total) / len(self.partition)
 
     def kinetic(self):
         """Return ``∫ sum_i r_i^2 / (2 M_i) drho``."""
@@ -165,6 +217,7 @@ class _MomentumStepper(ParticleStepper):
     def evaluate(self) -> None:
         """Evaluate the gradient at the points, over a new batch if there are any."""
         empirical = self.empirical
+        empirical.move(self.now)
         if self.batches is None:
             self.outputs = empirical.outputs(self.points)
             self.gradient = empirical.smooth_gradient(self.points, self.outputs)
@@ -176,8 +229,31 @@ class _MomentumStepper(ParticleStepper):
         # as many equal steps as lead to the output time
         count = max(1, math.ceil(dt / self.longest - 1e-9))
         dt, count = dt / count, min(count, self.look)
-        lost = sum(self.step(dt) for _ in range(count))
-        return Trial(made=count * dt, dissipation=lost / (count * dt))
+        before = self.points, self.gradient
+        lost, gained, self.now = 0.0, 0.0, self.time
+        for k in range(count):
+            states = self.points, self.outputs
+            last, self.now = self.now, self.time + (k + 1) * dt
+            lost += self.step(dt)
+            gained += self._gained(*states, last) + self._gained(self.points, self.outputs, last)
+        if self.chosen and self.batches is None:
+            rate = curvature.steepest(self.empirical, self.points, self.gradient, *before)
+            wanted = self.chosen_step(rate)
+            # the step is changed where it must be: equal steps keep what the scheme keeps
+            if wanted < 0.5 * self.longest or wanted > 4.0 * self.longest:
+                self.longest = min(wanted, 2.0 * self.longest)
+        made = count * dt
+        return Trial(made=made, dissipation=lost / made, explicit=0.5 * gained / made)
+
+    def _gained(self, points, outputs, before):
+        """Return by how much F of the points rose since a time by its strengths alone."""
+        if not self.timed:
+            return 0.0
+        values = []
+        for time in (before, self.now):
+            self.empirical.move(time)
+            values.append(sum(self.empirical.parts(points, outputs, timed=True).values()))
+        return values[1] - values[0]
 
     def step(self, dt: float) -> float:
         """Make one step and return the energy that friction took."""
@@ -204,12 +280,18 @@ class _MomentumStepper(ParticleStepper):
             np.negative(self.velocities, out=self.velocities, where=turned)
 
     def resumed(self) -> None:
+        self.now = self.time
+        if self.batches is None:
+            super().resumed()
         if self.batches is not None:
             self.draws.bit_generator.state = json.loads(self.batches_state)
             self.evaluate()
 
 
 class _Splitting(_MomentumStepper):
+    # of the step in units of the shortest time; and whether the friction makes it unstable earlier
+    fraction, lag = 0.1, 0.0
+
     def __init__(self, method, flow, start, world):
         super().__init__(method, flow, start, world)
         self.saved["generator"] = "generator_state"
@@ -228,8 +310,9 @@ class _Splitting(_MomentumStepper):
             return 0.0
         before = self.kinetic()
         self.velocities = np.exp(-flow.friction * dt * self.moving) * self.velocities
-        if flow.temperature > 0:
-            variance = -np.expm1(-2 * flow.friction * dt) * flow.temperature * self.mobility
+        temperature = flow.temperature_at(self.now - 0.5 * dt)
+        if temperature > 0:
+            variance = -np.expm1(-2 * flow.friction * dt) * temperature * self.mobility
             noise = self.partition.normal(self.generator, self.points.shape[1])
             self.velocities += np.sqrt(variance) * noise
         return before - self.kinetic()
@@ -245,6 +328,8 @@ class _Splitting(_MomentumStepper):
 
 
 class _Iteration(_MomentumStepper):
+    fraction, lag = 0.05, 1.0
+
     def step(self, dt: float) -> float:
         friction, before = self.flow.friction, self.points
         rate = friction * 2 * self.kinetic()

@@ -9,6 +9,7 @@ from wgf.functional import forms
 from wgf.functional.kinks import Kinks
 from wgf.lagrangian.partition import ParticlePartition
 from wgf.lagrangian.products import Products, feature_products
+from wgf.lagrangian.walls import stopped
 from wgf.measures.particles import Particles
 
 
@@ -38,12 +39,9 @@ class EmpiricalFunctional:
         products: Callable[[Any], Products] = feature_products,
     ):
         functional = flow.functional.on(start)
+        self.functional, self.timed = functional, functional.timed
         self.names = functional.axis_names(start)
-        self.terms = [
-            (name, term, term.form())
-            for name, term in zip(functional.part_names, functional.terms)
-            if not isinstance(term.form(), forms.Local)
-        ]
+        self._read(functional)
         self.risks = functional.risks
         self.products = [products(risk.features) for risk in self.risks]
         kinds = {type(form) for _, _, form in self.terms}
@@ -60,6 +58,21 @@ class EmpiricalFunctional:
         self.mobility = np.array(flow.mobilities(self.names))
         self.kinks = Kinks(functional, self.names, self.mobility)
 
+    def _read(self, functional):
+        found = zip(functional.part_names, functional.terms)
+        self.terms = [
+            (name, term, term.form())
+            for name, term in found
+            if not isinstance(term.form(), forms.Local)
+        ]
+
+    def move(self, time: float) -> None:
+        """Give the terms the strengths that they have at a time."""
+        if self.timed:
+            functional = self.functional.at(time)
+            self._read(functional)
+            self.kinks = Kinks(functional, self.names, self.mobility)
+
     @property
     def mass(self) -> float:
         """Total mass of all particles."""
@@ -75,10 +88,14 @@ class EmpiricalFunctional:
         """Return the model output of every risk."""
         return [product.output(points, self.weights) for product in self.products]
 
-    def parts(self, points: np.ndarray, outputs: list[np.ndarray]) -> dict[str, float]:
-        """Return the value of every term by name."""
+    def parts(
+        self, points: np.ndarray, outputs: list[np.ndarray], timed: bool = False
+    ) -> dict[str, float]:
+        """Return the value of every term by name, or of those whose strength depends on time."""
         found, outputs, seen = {}, iter(outputs), self._seen(points)
         for name, term, form in self.terms:
+            if timed and not term.timed:
+                continue
             match form:
                 case forms.Composed():
                     value = term.value_of(next(outputs))
@@ -129,8 +146,10 @@ class EmpiricalFunctional:
         return result
 
     def dissipation(self, points: np.ndarray, gradient: np.ndarray) -> float:
-        """Return ``∫ mobility |∇F'|^2 dmu`` with the least-norm element at kinks."""
+        """Return ``∫ mobility |∇F'|^2 dmu`` with the least-norm element at kinks and walls."""
         slope = self.kinks.slope(points, gradient, self.partition.largest)
+        if self.domain is not None:
+            slope = np.where(stopped(points, slope, self.domain), 0.0, slope)
         return self.partition.sum(self.weights * (slope**2 @ self.mobility))
 
     def confine(self, points: np.ndarray) -> np.ndarray:

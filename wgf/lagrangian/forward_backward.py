@@ -35,6 +35,7 @@ class ForwardBackward(ParticleMethod):
     """
 
     title = "forward-backward"
+    timed = True
 
     def __init__(self, step: float | None = None, tolerance: float = 1e-5):
         self.step = None if step is None else checks.number("forward-backward step", step, above=0)
@@ -54,10 +55,13 @@ class _Stepper(AdaptiveStepper):
     order = 2
 
     def attempt(self, dt: float) -> Trial:
+        # the gradient is that of both ends, the kink that of the middle
+        self.empirical.move(self.time + 0.5 * dt)
         prox, velocity = self.empirical.kinks.prox, self.velocity
         first = prox(self.points + dt * velocity, dt)
         if self.fixed:
             return Trial(first)
+        self.empirical.move(self.time + dt)
         later = self.velocity_at(first)
         points = prox(self.points + 0.5 * dt * (velocity + later), dt)
         moved = self._norm(first - self.points)

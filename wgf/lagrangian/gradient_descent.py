@@ -8,10 +8,12 @@ from wgf import checks
 from wgf.functional.activations import RELU
 from wgf.functional.features import FeatureMap, Neurons
 from wgf.lagrangian import blocks
-from wgf.lagrangian.blocks import Scratch, each
+from wgf.lagrangian.blocks import Scratch
 from wgf.lagrangian.particles import ParticleMethod, ParticleStepper
 from wgf.lagrangian.products import Products, feature_products
+from wgf.lagrangian.walls import walls
 from wgf.measures.particles import Particles
+from wgf.parallel.threads import each
 from wgf.stepping import Diagnosis, Fixed, Trial
 
 # blocks of 4 MiB at most: large enough for a product at full speed, enough of them to share among
@@ -178,6 +180,8 @@ class _Stepper(ParticleStepper):
 
     def dissipated(self) -> float:
         empirical, gradient = self.empirical, self.gradient
+        if walls(empirical.domain):
+            return super().dissipated()
         lost = np.empty(len(gradient))
 
         def work(rows):

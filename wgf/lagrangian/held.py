@@ -3,6 +3,7 @@
 import numpy as np
 
 from wgf.lagrangian.linearised import GAMMA
+from wgf.lagrangian.walls import stopped, walls
 
 # scale of a coordinate: fractions of the spread of the cloud and of its own distance from the
 # centre
@@ -35,14 +36,10 @@ class Held:
         self.free = ~(at & (self.signs == 0))
         self.slope = np.where(self.free, gradient + kink * self.signs, 0.0)
         self.drive = np.where(self.free, 0.0, np.abs(gradient) - kink)
-        for k, axis in walls(domain):
-            column = points[:, k]
-            inward = np.where(column <= axis.lower, -self.slope[:, k], np.inf)
-            inward = np.where(column >= axis.upper, self.slope[:, k], inward)
-            stopped = inward < 0
-            self.free[stopped, k] = False
-            self.drive[stopped, k] = inward[stopped]
-            self.slope[stopped, k] = 0.0
+        pressed = stopped(points, self.slope, domain)
+        self.free[pressed] = False
+        self.drive[pressed] = -np.abs(self.slope[pressed])
+        self.slope[pressed] = 0.0
 
     def landed(self, points, domain):
         """Return `points` with those that crossed a kink or a wall put on it."""
@@ -74,11 +71,6 @@ class Held:
             response = solve(extra / (GAMMA * solve.step)) - extra
             others = np.where(crossed, 0.0, np.abs(root * response))
         return own, others, left, power
-
-
-def walls(domain):
-    """Return pairs of the number of an axis with walls and the axis."""
-    return [] if domain is None else [(k, a) for k, a in enumerate(domain.axes) if not a.periodic]
 
 
 class Ruler:

@@ -11,7 +11,7 @@ from wgf.functional.kinks import Kinks
 from wgf.lagrangian.empirical import EmpiricalFunctional
 from wgf.lagrangian.products import Products, feature_products
 from wgf.measures.particles import Particles
-from wgf.stepping import Diagnosis, Error, Fixed, Method, Stepper, Trial
+from wgf.stepping import Diagnosis, Error, Fixed, Method, Rest, Stepper, Trial
 from wgf.stepping.control import Control
 
 
@@ -77,7 +77,7 @@ class ParticleStepper(Stepper):
         super().__init__(control)
         self.flow = flow
         self.empirical = EmpiricalFunctional(flow, start, world, products)
-        self.partition = self.empirical.partition
+        self.partition, self.timed = self.empirical.partition, self.empirical.timed
         self.points = self.empirical.confine(start.points[self.partition.own])
         self.velocities = self.gradient = self.generator = None
 
@@ -87,8 +87,9 @@ class ParticleStepper(Stepper):
         self.begin(self.dissipation)
 
     def evaluate(self) -> None:
-        """Evaluate output, gradient and dissipation at the current points."""
+        """Evaluate output, gradient and dissipation at the current points and time."""
         empirical = self.empirical
+        empirical.move(self.time)
         self.outputs = empirical.outputs(self.points)
         self.gradient = empirical.smooth_gradient(self.points, self.outputs, self.gradient)
         self.dissipation = self.dissipated()
@@ -98,11 +99,35 @@ class ParticleStepper(Stepper):
         return self.empirical.dissipation(self.points, self.gradient)
 
     def commit(self, trial: Trial) -> None:
-        before = self.dissipation
+        before, gained = self.dissipation, self.gained()
         if trial.result is not None:
             self.place(trial.result)
         self.evaluate()
         trial.dissipation = 0.5 * (before + self.dissipation)
+        trial.explicit = self.risen(gained)
+
+    def resumed(self) -> None:
+        if self.timed:
+            self.evaluate()
+
+    def gained(self) -> float:
+        """Return by how much F of the points rose since the last row by its strengths alone."""
+        if not self.timed:
+            return 0.0
+        values = []
+        for time in (self.row["t"], self.time):
+            self.empirical.move(time)
+            parts = self.empirical.parts(self.points, self.outputs, timed=True)
+            values.append(sum(parts.values()))
+        return values[1] - values[0]
+
+    def risen(self, gained: float) -> float:
+        """Return the mean rate of that over a step, `gained` being that of its beginning."""
+        # the mean of both ends is exact up to the product of both changes
+        return 0.5 * (gained + self.gained()) / (self.time - self.row["t"]) if self.timed else 0.0
+
+    def rest(self) -> Rest:
+        return self.rest_of(self.dissipation)
 
     def place(self, state: np.ndarray) -> None:
         """Put the particles where an attempt ended."""

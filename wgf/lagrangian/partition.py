@@ -67,14 +67,19 @@ class ParticlePartition:
         return self.world.column_sums(rows)
 
     def normal(self, generator: np.random.Generator, columns: int) -> np.ndarray:
-        """Draw normal numbers for all particles and return the own rows.
+        """Draw normal numbers for all particles and return the own rows."""
+        return self._drawn(generator.normal, columns)
 
-        Every rank draws them all, block after block: the numbers are those of one process.
-        """
+    def exponential(self, generator: np.random.Generator, columns: int) -> np.ndarray:
+        """Draw exponential numbers of mean 1 for all particles and return the own rows."""
+        return self._drawn(generator.exponential, columns)
+
+    def _drawn(self, draw, columns):
+        # every rank draws them all, block after block: the numbers are those of one process
         result = np.empty((self.own.stop - self.own.start, columns))
         for low in range(0, len(self), DRAWN):
             high = min(low + DRAWN, len(self))
-            drawn = generator.normal(size=(high - low, columns))
+            drawn = draw(size=(high - low, columns))
             a, b = max(low, self.own.start), min(high, self.own.stop)
             if a < b:
                 result[a - self.own.start : b - self.own.start] = drawn[a - low : b - low]

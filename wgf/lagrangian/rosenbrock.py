@@ -20,6 +20,7 @@ from wgf.lagrangian.kernels import blocks_of
 from wgf.lagrangian.linearised import linearised
 from wgf.lagrangian.particles import ParticleMethod, ParticleStepper
 from wgf.measures.particles import Particles
+from wgf.parallel.threads import one_library_thread
 from wgf.stepping import Trial, require
 from wgf.stepping.control import Control
 
@@ -32,6 +33,10 @@ PATIENCE = 45.0
 MOST_ENTRIES, MOST_ROWS = 1 << 27, 1 << 12
 # steps that an implicit run takes, for the choice between methods
 TYPICAL_STEPS = 100
+# most numbers of a Jacobian that is made for the choice alone, 256 MiB
+MOST_LOOKED_AT = 1 << 25
+# times in which the first velocity changes that a flow takes to come to rest
+TO_REST = 1e3
 EPS = np.finfo(float).eps
 
 
@@ -107,31 +112,41 @@ def stiff(flow: Any, start: Particles, until: float = np.inf) -> bool:
 
     Explicit steps are bounded by the largest rate of the linearised flow, at the start or at the
     lowest point of ``F`` along the velocity there: from small amplitudes the rates grow. The
-    answer depends on the problem alone.
+    answer depends on the problem alone and costs a few gradients.
 
     Parameters
     ----------
     flow : GradientFlow
     start : Particles
     until : float
-        Time of the flow; infinite for a stationary state.
+        Time of the flow; infinite for a stationary state, to which the way is taken to be a
+        thousand of the times in which the velocity at the start would fall by 1/e.
     """
     try:
         require(Rosenbrock(), flow, start)
     except checks.InputError:
         return False
+    n = sum(risk.features.size for risk in flow.functional.risks)
+    if start.points.size * n > MOST_LOOKED_AT:
+        return False
     empirical = EmpiricalFunctional(flow, start)
-    with np.errstate(all="ignore"):
-        rate = _fastest(empirical, empirical.confine(start.points))
-    (m, d), n = start.points.shape, sum(risk.features.size for risk in empirical.risks)
+    with one_library_thread(), np.errstate(all="ignore"):
+        rate, slow = _rates(empirical, empirical.confine(start.points))
+    if until == np.inf and slow > 0:
+        until = TO_REST / slow
+    m, d = start.points.shape
     rank = min(n, m * d)
     # in gradients: stages, second derivatives and, cheaper per number, the linear algebra
     cost = 10 + d + (rank + rank**2 / (m * d)) / 10
     return bool(rate * until > TYPICAL_STEPS * cost)
 
 
-def _fastest(empirical, points):
-    """Return the largest rate at the points and at the lowest point along the velocity there."""
+def _rates(empirical, points):
+    """Return the largest rate at the points and downhill of them, and that of the velocity there.
+
+    Downhill is the lowest point along the velocity; the rate of the velocity is that at which it
+    changes.
+    """
     outputs = empirical.outputs(points)
     gradient = empirical.smooth_gradient(points, outputs)
     held = Held(points, gradient, empirical.kinks.strength, empirical.domain)
@@ -141,12 +156,12 @@ def _fastest(empirical, points):
     fall = empirical.partition.sum(empirical.weights * np.sum(downhill**2, axis=1))
     bend = flow.bend(downhill)
     if not bend > 0 or not fall > 0:
-        return rate
+        return rate, 0.0
     lower = points + fall / bend * np.sqrt(empirical.mobility) * downhill
     lower = empirical.confine(held.landed(lower, empirical.domain))
     everywhere = np.broadcast_to(empirical.mobility, points.shape)
     later = linearised(empirical, lower, empirical.outputs(lower), everywhere).rate()
-    return max(rate, later) if np.isfinite(later) else rate
+    return (max(rate, later) if np.isfinite(later) else rate), bend / fall
 
 
 def rodas3(velocity, first, solve, points, root):

@@ -23,6 +23,7 @@ class RungeKutta(ParticleMethod):
     """
 
     title = "runge-kutta"
+    timed = True
     smooth = True
 
     def __init__(self, tolerance: float | None = None):
@@ -49,12 +50,14 @@ class DormandPrince(AdaptiveStepper):
     def attempt(self, dt: float) -> Trial:
         # the tableau is scipy's; the first stage is the velocity known from the last step
         slopes = [self.velocity]
-        for row in RK45.A[1:]:
+        for row, node in zip(RK45.A[1:], RK45.C[1:]):
+            self.empirical.move(self.time + node * dt)
             shift = sum(c * k for c, k in zip(row, slopes) if c)
             slopes.append(self.velocity_at(self.state + dt * shift))
         state = self.state + dt * sum(c * k for c, k in zip(RK45.B, slopes) if c)
         if self.fixed:
             return Trial(state)
+        self.empirical.move(self.time + dt)
         slopes.append(self.velocity_at(state))
         difference = dt * sum(c * k for c, k in zip(RK45.E, slopes) if c)
         return Trial(state, error=self.error(difference))

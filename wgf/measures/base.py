@@ -5,6 +5,7 @@ so that a functional written once serves the two.
 """
 
 import functools
+import html
 import importlib
 from typing import Any, ClassVar
 
@@ -15,15 +16,27 @@ from wgf import checks
 BLOCK_ROWS = 1 << 14
 
 
-class Drawn:
+class Told:
+    """What a notebook shows as a table of its facts."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what there is to know at a glance, by name, in the order of a table."""
+        return {type(self).__name__: repr(self)}
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(fact))}</td></tr>"
+            for name, fact in self.facts().items()
+        )
+        return f"<table>{''.join(rows)}</table>"
+
+
+class Drawn(Told):
     """What can be drawn: `wgf.plot` is named here and loaded when it is asked for."""
 
     def plot(self, *what: Any, **options: Any) -> Any:
         """Draw it; see `wgf.plot.measure` and, for runs, `wgf.plot.run` and `wgf.plot.part`."""
         return importlib.import_module("wgf.plot").show(self, *what, **options)
-
-    def _repr_html_(self):
-        return importlib.import_module("wgf.plot").table(self)
 
 
 class Measure(Drawn):
@@ -100,12 +113,24 @@ class Measure(Drawn):
         column = self.coordinates(axis)
         return float(column.min()), float(column.max())
 
+    def facts(self):
+        """Return kind, mass and axes, as a notebook shows them."""
+        found = {self.kind: self.extent, "mass": f"{self.mass:.6g}"}
+        for k, name in enumerate(self.axis_names()):
+            found[name] = interval(*self.bounds(k), self.period(k) is not None)
+        return found
+
     @property
     def signed(self):
         """Whether the first axis holds two copies, at -1 and +1, of a signed measure."""
         if self.domain is None or self.domain.dimension < 2:
             return False
         return list(self.domain.axes[0].centers) == [-1.0, 1.0]
+
+
+def interval(low: float, high: float, periodic: bool) -> str:
+    """Return the ends of an axis in words."""
+    return f"{low:.6g} … {high:.6g}{', periodic' if periodic else ''}"
 
 
 def measured(what, value):

@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from wgf import checks
+from wgf.measures.base import Told, interval
 
 # a density of 8 TiB
 MOST_CELLS = 1 << 40
@@ -85,7 +86,7 @@ def is_phase(names):
     return half > 0 and tuple(names[half:]) == tuple(VELOCITY + name for name in names[:half])
 
 
-class Mesh:
+class Mesh(Told):
     """Tensor product of one to four named axes; the order given is the array order.
 
     Parameters
@@ -212,6 +213,14 @@ class Mesh:
                 inside &= (points[:, i] >= axis.lower) & (points[:, i] <= axis.upper)
             index = index * axis.cells + np.clip(cell, 0, axis.cells - 1)
         return np.where(inside, index, -1)
+
+    def facts(self):
+        """Return cells and axes, as a notebook shows them."""
+        found = {"mesh": f"{' x '.join(map(str, self.shape))} cells"}
+        for name, axis in zip(self.names, self.axes):
+            ends = interval(axis.lower, axis.upper, axis.periodic)
+            found[name] = f"{ends}, cells of {axis.spacing:.4g}"
+        return found
 
     def describe(self):
         """Return the axes as a dictionary that `Mesh.from_description` reads."""

@@ -75,7 +75,7 @@ def maxwellian(measure: Measure, temperature, mesh: Mesh | None = None, seed: in
         For a density without a phase space that fits.
     """
     measured("maxwellian measure", measure)
-    count = len(measure.names)
+    count = measure.dimension
     given = checks.array("maxwellian temperature", temperature, dimensions=(0, 1))
     if given.size not in (1, count):
         raise checks.InputError(

@@ -200,13 +200,16 @@ def flat_distance(
     reach : float
         Length over which moving costs as much as creating.
     period : float, optional
-        Length of the circle.
+        Length of the circle, by default the period of the measures along the axis.
 
     Returns
     -------
     float
         In units of mass.
     """
+    if period is None:
+        known = [each.period(axis) for each in (first, second) if each.domain is not None]
+        period = known[0] if known else None
     reach = checks.number("flat distance reach", reach, above=0)
     both = [_signed_masses(each, axis) for each in (first, second)]
     points = np.concatenate([held[0] for held in both])

@@ -6,6 +6,7 @@ the blocks: any number of ranks gives the same bits. `Serial` and `Ranks` offer 
 returns the one that this process belongs to.
 """
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -20,11 +21,10 @@ from wgf import checks
 from wgf.parallel.exchange import Exchange
 from wgf.parallel.partition import Partition, sum_of_rows
 
-# what starts processes tells them so: MPICH and Intel MPI, Open MPI, Slurm
+# what starts processes tells them so: MPICH and Intel MPI, Open MPI
 LAUNCHERS = (
     ("PMI_SIZE", "PMI_RANK"),
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
-    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
 # seconds in which rank 0 tells of an error that it met, too
 PATIENCE = 2.5
@@ -34,16 +34,41 @@ CHUNK, CHUNKS = 2048, 256
 
 
 def launched():
-    """Return ``(rank, size)`` as the launcher tells them, ``(0, 1)`` without one."""
+    """Return ``(rank, size)`` as MPI or the launcher tells them, ``(0, 1)`` without one.
+
+    Tasks that Slurm starts are processes of their own, though it gives them what MPI would need to
+    join them: they are ranks once mpi4py is loaded, as ``python -m mpi4py`` does.
+    """
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
+        return mpi.COMM_WORLD.rank, mpi.COMM_WORLD.size
+    tasks = _slurm()
     for size, rank in LAUNCHERS:
-        if os.environ.get(size, "1") != "1":
-            return int(os.environ.get(rank, 0)), int(os.environ[size])
-    return 0, 1
+        found = int(os.environ.get(rank, 0)), int(os.environ.get(size, 1))
+        if found[1] > 1 and found != tasks:
+            return found
+    return tasks if tasks[1] > 1 and "mpi4py" in sys.modules else (0, 1)
 
 
-if launched()[1] > 1:
-    # ranks share the cores: one thread each unless the user says otherwise, before numba is loaded
-    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+def _slurm():
+    """Return ``(task, tasks)`` of a step of Slurm."""
+    return int(os.environ.get("SLURM_PROCID", 0)), int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+
+
+_alone = False
+
+
+@contextlib.contextmanager
+def alone():
+    """Within, this process is a world of its own, whatever ranks it was started with."""
+    global _alone
+    before, _alone = _alone, True
+    world.cache_clear()
+    try:
+        yield
+    finally:
+        _alone = before
+        world.cache_clear()
 
 
 @functools.cache
@@ -55,7 +80,7 @@ def world():
     InputError
         If processes were started by MPI and mpi4py or the MPI library cannot be loaded.
     """
-    if launched()[1] == 1 and "mpi4py.MPI" not in sys.modules:
+    if _alone or (launched()[1] == 1 and "mpi4py.MPI" not in sys.modules):
         return Serial()
     try:
         from mpi4py import MPI
@@ -63,7 +88,7 @@ def world():
         what = "mpi4py is not installed" if isinstance(error, ImportError) else "no MPI library"
         raise checks.InputError(
             f"mpi: started on several ranks but {what} ({' '.join(str(error).split())}), "
-            "do pip install 'wgf[mpi]'"
+            'run pip install ".[mpi]" in a copy of the repository'
         ) from None
     if MPI.COMM_WORLD.size == 1:
         return Serial()

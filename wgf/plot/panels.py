@@ -69,7 +69,7 @@ def dots(ax, measure, plane, colour=COLOURS[1], label="particles"):
     weights, signed = measure.weights, isinstance(measure, Signed)
     share = np.abs(weights) / max(np.abs(weights).max(), 1e-300)
     kept = share > FAINT
-    size = (24 if signed else 8) * share[kept] * min(1.0, (400 / kept.sum()) ** 0.5 + 0.2)
+    size = (24 if signed else 8) * share[kept] * min(1.0, (400 / max(kept.sum(), 1)) ** 0.5 + 0.2)
     if signed:
         colour = np.where(weights[kept] > 0, POSITIVE, NEGATIVE)
     up, right = measure.points[kept][:, plane].T

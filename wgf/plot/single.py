@@ -1,8 +1,7 @@
-"""One measure, one panel or one column by itself, and what a notebook shows of them."""
+"""One measure, one panel or one column by itself."""
 
 from __future__ import annotations
 
-import html
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -130,29 +129,3 @@ def _into(ax, draw, path):
     with sheets.drawing((5.4, 3.8), path) as figure:
         draw(figure.subplots())
     return figure
-
-
-def table(subject) -> str:
-    """Return what a notebook shows of a measure or of a run: a table of its facts in HTML."""
-    if hasattr(subject, "snapshots"):
-        first, columns = subject.snapshots[0], subject.diagnostics
-        facts = {
-            "run": f"{first.kind}, {first.extent}",
-            "method": subject.problem.get("method", ""),
-            "status": subject.status,
-            "time": f"{subject.times[0]:g} … {subject.times[-1]:g}, {len(subject.times)} snapshots",
-            "steps": len(columns.get("t", (0,))) - 1,
-        }
-        if "objective" in columns:
-            facts["objective"] = "{:.6g} → {:.6g}".format(*columns["objective"][[0, -1]])
-    else:
-        facts = {subject.kind: subject.extent, "mass": f"{subject.mass:.6g}"}
-        for k, name in enumerate(subject.axis_names()):
-            low, high = subject.bounds(k)
-            period = ", periodic" if subject.period(k) else ""
-            facts[name] = f"{low:.6g} … {high:.6g}{period}"
-    rows = (
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(fact))}</td></tr>"
-        for name, fact in facts.items()
-    )
-    return f"<table>{''.join(rows)}</table>"

@@ -13,13 +13,17 @@ from wgf.plot.views import divided
 
 # nodes along each axis at which the first variation is drawn
 NODES = 121
+# shares of the mass below the slices in space
+CUTS = (0.05, 0.5, 0.95)
 
 
 def slices(ax, view):
     """Draw three slices of a density in space, through the middle and the outer twentieths."""
     axes, measure = divided(ax, 1, 3, sharex=True, sharey=True)[0], view.end[0][1]
     plane, mesh = view.planes[0], measure.mesh
-    cuts = measure.quantiles(2, (0.05, 0.5, 0.95))
+    # without mass the same shares of the axis
+    cuts = np.interp(CUTS, (0, 1), measure.bounds(2))
+    cuts = measure.quantiles(2, CUTS) if measure.mass > 0 else cuts
     places = np.clip(np.searchsorted(mesh.axes[2].edges, cuts) - 1, 0, mesh.shape[2] - 1)
     norm = colour_scale([measure.values[:, :, k] for k in places])
     box = bounds([view.end], plane)
@@ -142,9 +146,9 @@ def variation_lines(ax, functional, measure, plane, box, at=None):
     values, rest, (up, right), spread = sampled(functional, measure, plane, box, at)
     if rest is not None:
         rest = np.ma.array(rest, mask=np.ma.getmaskarray(values))
-    reference = values if rest is None or not np.ptp(rest) > 0 else rest
-    step = np.ptp(reference) / 14
-    if step > 0 and np.ptp(values) > step and min(values.shape) > 1:
+    reference = values if rest is None or not _range(rest) > 0 else rest
+    step = _range(reference) / 14
+    if step > 0 and _range(values) > step and min(values.shape) > 1:
         from matplotlib.ticker import MaxNLocator
 
         levels = MaxNLocator(15).tick_values(values.min(), values.max())
@@ -155,11 +159,18 @@ def variation_lines(ax, functional, measure, plane, box, at=None):
     return spread
 
 
+def _range(values):
+    # where all is hidden nothing varies
+    seen = np.ma.asarray(values).compressed()
+    return np.ptp(seen) if len(seen) else 0.0
+
+
 def support(ax, measure, plane):
     """Fill the smallest set of cells that holds 99 % of the mass."""
     from matplotlib.colors import ListedColormap
 
-    inside = np.where(measure.values >= level(measure.values, 0.99), 1.0, np.nan)
+    held = (measure.values > 0) & (measure.values >= level(measure.values, 0.99))
+    inside = np.where(held, 1.0, np.nan)
     edges = tuple(measure.mesh.axes[k].edges for k in plane)
     fill = ListedColormap([COLOURS[1]])
     return pixels.image(ax, np.transpose(inside, plane), edges, cmap=fill, alpha=0.6)

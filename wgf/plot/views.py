@@ -34,7 +34,9 @@ class Signed:
 
     def __init__(self, copies):
         self.copies, self.kind = copies, copies.kind
-        self.domain = self.mesh = copies.domain.sub(copies.names[1:])
+        # particles may be in no box
+        domain = copies.domain
+        self.domain = self.mesh = None if domain is None else domain.sub(copies.names[1:])
 
     @property
     def points(self):
@@ -71,13 +73,13 @@ def profile(measure, k: int, edges=None) -> tuple:
 
 def reach(measure, k: int) -> tuple[float, float]:
     """Return the ends of the part of an axis that holds the mass, of a signed one its own ends."""
-    if isinstance(measure, Signed):
+    if isinstance(measure, Signed) and measure.domain is not None:
         return measure.domain.axes[k].lower, measure.domain.axes[k].upper
     if measure.kind == "density":
         values, edges = profile(measure, k)
         full = np.flatnonzero(values > DECADES * values.max())
         return (edges[full[0]], edges[full[-1] + 1]) if len(full) else (edges[0], edges[-1])
-    column = measure.points[measure.weights > 0, k]
+    column = measure.points[measure.weights != 0, k]
     column = column if len(column) else measure.points[:, k]
     return column.min(), column.max()
 

@@ -19,7 +19,9 @@ import numpy as np
 from wgf import checks
 
 INDEX = "run.h5"
+SEGMENTS = "segments"
 REMEDY = "restore it from a copy or run again"
+DIFFERS = "the content differs from what was written (sha256)"
 STATUSES = ("running", "done", "stopped", "failed")
 # what a folder that may not be written answers
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -154,7 +156,15 @@ def stale_temporaries(path):
         for file in (path / "snapshots").iterdir()
         if re.fullmatch(r"\d{6,}\.h5\.tmp", file.name)
     ]
+    if (path / SEGMENTS).is_dir():
+        found += (path / SEGMENTS).glob("*.tmp")
     return [file for file in found if os.path.lexists(file)]
+
+
+def segment_files(path):
+    """Return the files of the packed snapshots from which an index draws."""
+    files = sorted((path / SEGMENTS).iterdir()) if (path / SEGMENTS).is_dir() else ()
+    return [file for file in files if re.fullmatch(r"\d{6,}-\d{6,}\.h5", file.name)]
 
 
 def snapshot_files(path):
@@ -190,14 +200,23 @@ def glance(path, entry):
     return None
 
 
+def trouble(path, entry):
+    """Return what is wrong with a listed file, or None; it is read piece by piece."""
+    found = glance(path, entry)
+    if found:
+        return found
+    with open(path / entry["name"], "rb") as stream:
+        return None if fingerprint(stream)[1] == entry["sha256"] else DIFFERS
+
+
 def check(path, entry):
     """Return ``(what is wrong or None, content)`` of a listed file."""
-    trouble = glance(path, entry)
-    if trouble:
-        return trouble, None
+    found = glance(path, entry)
+    if found:
+        return found, None
     content = (path / entry["name"]).read_bytes()
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        return "the content differs from what was written (sha256)", None
+        return DIFFERS, None
     return None, content
 
 
@@ -273,11 +292,11 @@ def empty(path):
     synchronise(path)
 
 
-def replace(path, content):
+def replace(path, content, durable=True):
     """Write `content` so that `path` holds all of it or what it held before.
 
     Instead of bytes a function that writes into the stream that it is given. Returns the
-    `fingerprint` of what was written.
+    `fingerprint` of what was written. What is not `durable` may be lost with the power.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -287,10 +306,12 @@ def replace(path, content):
             else:
                 stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
             found = fingerprint(stream if callable(content) else content)
         os.replace(temporary, path)
-        synchronise(path.parent)
+        if durable:
+            synchronise(path.parent)
         return found
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -288,7 +288,7 @@ def read_record(content, where="stored run"):
             *(read("target"), read("abscissa")),
             times=read("time"),
             outputs=read("output"),
-            diagnostics={name: data[()] for name, data in rows},
+            diagnostics={name: data[()] for name, data in rows if not data.is_scale},
             steps=read("step"),
             provenance=provenance,
         )
@@ -317,20 +317,26 @@ def read_restart(content, where="stored run"):
         return found
 
 
-def index_image(record, path, entries):
-    """Return the bytes of an index of all snapshots, whose large datasets are views of theirs."""
+def index_image(record, path, entries, sources):
+    """Return the bytes of an index of all snapshots, whose large datasets are views of theirs.
+
+    `sources` are the files that the views draw from, see `segments.renew`.
+    """
     import h5py
 
-    def source(number):
-        return h5py.File(path / entries[number]["name"], "r")
-
-    def view(shape, parts, file, name):
+    def view(shape, lengths, file, name):
         layout = h5py.VirtualLayout(shape, "<f8")
-        for number, where, part in parts:
-            layout[where] = h5py.VirtualSource(entries[number]["name"], name, part)
+        for source, first, stop in sources:
+            width = max(lengths[first:stop])
+            part = (stop - first, width, *shape[2:])
+            layout[first:stop, :width] = h5py.VirtualSource(source, name, part)
         return file.create_virtual_dataset(name, layout, fillvalue=np.nan)
 
-    return _joined_image(record, entries, source, view)
+    with memory_file() as file:
+        _put_joined(file, record, entries, _listed(path, entries), view, _texts(record))
+        _link_vtk(file)
+        file.attrs["status"] = record.status
+        return image(file)
 
 
 def packed_image(record, contents, entries, restart):
@@ -343,21 +349,62 @@ def packed_image(record, contents, entries, restart):
     def source(number):
         return _open(contents[number])
 
-    def copy(shape, parts, file, name):
-        dataset = _blank(shape, (1, *shape[1:]), file, name)
-        for number, where, _part in parts:
-            with source(number) as snapshot:
-                dataset[where] = snapshot[name][()]
-        return dataset
-
-    return _joined_image(record, entries, source, copy, restart or None, plain=True)
+    copy, texts = functools.partial(_copy, source), _texts(record)
+    with memory_file() as file:
+        _put_joined(file, record, entries, source, copy, texts, restart or None)
+        _link_vtk(file, plain=True)
+        file.attrs["status"] = record.status
+        return image(file)
 
 
-def _joined_image(record, entries, source, make, restart=None, plain=False):
-    """Return the bytes of a file of all times.
+def write_segment(path, entries, stream):
+    """Write a file with the measures of some snapshots, no more than a chunk of them in memory."""
+    import h5py
 
-    ``source(number)`` opens a snapshot, ``make(shape, parts, file, name)`` makes a large dataset
-    of parts given as ``(number, where it goes, its shape)``.
+    source = _listed(path, entries)
+    record = Record(times=np.array([entry["t"] for entry in entries]))
+    calm = directory.Calm(stream)
+    try:
+        with h5py.File(calm, "w", libver=LIBRARY, track_order=True) as file:
+            _put_joined(_sign(file), record, entries, source, functools.partial(_copy, source))
+    finally:
+        if calm.error is not None:
+            raise calm.error
+
+
+def _listed(path, entries):
+    """Return a function that opens a listed snapshot by its place in the list."""
+    import h5py
+
+    return lambda number: h5py.File(path / entries[number]["name"], "r")
+
+
+def _copy(source, shape, lengths, file, name):
+    """Copy a large dataset chunk by chunk out of the snapshots that ``source(number)`` opens."""
+    made = None
+    for number in range(len(lengths)):
+        with source(number) as snapshot:
+            held = snapshot[name]
+            if made is None:
+                chunks = held.chunks if held.shape[1:] == shape[1:] else None
+                made = _blank(shape, chunks or (1, *shape[1:]), file, name)
+            for _, *rest in held.iter_chunks() if held.chunks else [[0, ...]]:
+                made[(number, *rest)] = held[(0, *rest)]
+    return made
+
+
+def _texts(record):
+    return {
+        "problem_json": json.dumps(record.problem),
+        "provenance_json": json.dumps(record.provenance),
+    }
+
+
+def _put_joined(file, record, entries, source, make, texts=None, restart=None):
+    """Write the datasets of a file of several times.
+
+    ``source(number)`` opens a snapshot, ``make(shape, lengths, file, name)`` makes a large dataset
+    of that shape, of which each time fills as many rows as `lengths` says.
     """
     numbers, counts, names = range(len(entries)), [], ""
     with source(numbers[-1]) as last:
@@ -371,35 +418,27 @@ def _joined_image(record, entries, source, make, restart=None, plain=False):
     large = {}
     for name, (count, *rest) in shapes.items():
         lengths = counts or [count] * len(entries)
-        parts = [
-            (number, (slice(number, number + 1), slice(0, length)), (1, length, *rest))
-            for number, length in enumerate(lengths)
-        ]
-        large[name] = functools.partial(make, (len(entries), max(lengths), *rest), parts)
+        shape = len(entries), max(lengths), *rest
+        large[name] = functools.partial(make, shape, lengths)
     measures = schema.of_measure(text, large, names, max(counts, default=0))
-    texts = {
-        "problem_json": json.dumps(record.problem),
-        "provenance_json": json.dumps(record.provenance),
-    }
-    data = record.diagnostics, record.outputs, record.target, record.abscissa, texts, restart
-    with memory_file() as file:
-        _write(
-            file, schema.content(measures, record.times, directory.steps_of(entries), *data), True
-        )
-        _link_vtk(file, plain)
-        file.attrs["status"] = record.status
-        return image(file)
+    steps, rows = directory.steps_of(entries), record.diagnostics
+    data = rows, record.outputs, record.target, record.abscissa, texts or {}, restart
+    _write(file, schema.content(measures, record.times, steps, *data), True)
 
 
-def tables_image(tables, attributes):
-    """Return the bytes of an HDF5 file of named tables; see `wgf.tables.write`."""
-    with memory_file() as file:
-        file.attrs.update(attributes)
-        for names, columns in tables.items():
-            # a slash would open another group
-            group = file.create_group("/".join(name.replace("/", " per ") for name in names))
-            for name, values in columns.items():
-                values = np.asarray(values)
-                text = values.dtype.kind in "US"
-                group.create_dataset(name, data=values.astype(object) if text else values)
-        return image(file)
+def grid_of(content):
+    """Return ``(dimensions, variables)`` of a file of arrays over named dimensions."""
+    import h5py
+
+    def values(dataset):
+        text = dataset.dtype.kind == "O"
+        return dataset.asstr()[()] if text else dataset[()]
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        scales = {name: values(data) for name, data in file.items() if data.is_scale}
+        variables = {
+            name: (tuple(axis[0].name.lstrip("/") for axis in data.dims), values(data))
+            for name, data in file.items()
+            if not data.is_scale
+        }
+    return scales, variables

@@ -4,6 +4,7 @@ import contextlib
 import math
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 
 
@@ -17,11 +18,11 @@ def reporter(until: float | str, title: str = "", stream=None) -> "_Reporter":
     title : str
         What runs, written first.
     stream : file, optional
-        Where to write, by default standard error. A terminal gets a bar. A file gets a line per
-        twentieth of the time, or per doubling of the steps where the end is not known.
+        Where to write, by default standard error. A terminal and a notebook get a bar. A file gets
+        a line per twentieth of the time, or per doubling of the steps where the end is not known.
     """
     stream = sys.stderr if stream is None else stream
-    kind = _Bar if getattr(stream, "isatty", lambda: False)() else _Lines
+    kind = _Bar if _drawn_over(stream) else _Lines
     return kind(math.inf if isinstance(until, str) else float(until), title, stream)
 
 
@@ -30,15 +31,39 @@ def counter(title: str, stream=None) -> "_Counter":
     return _Counter(title, sys.stderr if stream is None else stream)
 
 
+def _drawn_over(stream) -> bool:
+    """Return whether what is written can be drawn over, as a bar needs it."""
+    return getattr(stream, "isatty", lambda: False)() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _tqdm():
+    """Return the bar that fits: in a notebook a widget, or a line where there are no widgets."""
+    if not _in_notebook():
+        from tqdm import tqdm
+
+        return tqdm
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        # that widgets are not installed
+        warnings.simplefilter("ignore", TqdmWarning)
+        from tqdm.auto import tqdm
+
+        return tqdm
+
+
 class _Counter:
     """A bar on a terminal, a line per twentieth elsewhere; the number of all may grow."""
 
     def __init__(self, title, stream):
         self.title, self.stream, self.next, self.bar = title, stream, 0, None
-        if getattr(stream, "isatty", lambda: False)():
-            from tqdm import tqdm
-
-            self.bar = tqdm(desc=title, file=stream, dynamic_ncols=True, unit="run")
+        if _drawn_over(stream):
+            self.bar = _tqdm()(desc=title, file=stream, dynamic_ncols=True, unit="run")
 
     def __call__(self, done, total, note=""):
         if self.bar is not None:
@@ -83,15 +108,13 @@ class _Reporter:
 
 class _Bar(_Reporter):
     def __init__(self, until, title, stream):
-        from tqdm import tqdm
-
         super().__init__(until, title, stream)
         form = "t={n:.4g}, until it stops [{elapsed}{postfix}]"
         if until < math.inf:
             form = (
                 "{percentage:3.0f}%|{bar}| t={n:.4g}/{total:.4g} [{elapsed}<{remaining}{postfix}]"
             )
-        self.bar = tqdm(
+        self.bar = _tqdm()(
             total=until if until < math.inf else None,
             bar_format="{desc}" + form,
             desc=title and title + " ",
@@ -130,45 +153,78 @@ class _Lines(_Reporter):
         print(line, file=self.stream, flush=True)
 
 
+def tell_compiling(title: str = "", stream=None) -> None:
+    """Say why nothing is heard for a while."""
+    head = f"{title}: " if title else ""
+    print(
+        f"{head}compiling kernels, once after an installation",
+        file=sys.stderr if stream is None else stream,
+        flush=True,
+    )
+
+
 class Profile:
     """Where the time of a run goes: the driver says what it is doing, ``with profile("step"):``.
 
     Attributes
     ----------
     spent : dict of float
-        Seconds by activity: ``"prepare"``, ``"first"`` for the first step, which compiles,
-        ``"step"`` for all later ones, and what else was named, such as ``"store"``.
+        Seconds by activity: ``"compile"``, ``"prepare"``, ``"step"``, ``"observe"`` and
+        ``"store"``; what was compiled in the others is not theirs.
     count : int
         Number of steps.
+    watch : object or None
+        Its attribute `seconds` says how long was compiled so far.
     """
 
     def __init__(self):
         self._began = time.perf_counter()
-        self.spent = {"prepare": 0.0, "first": 0.0, "step": 0.0}
-        self.count = 0
+        self.spent = dict.fromkeys(("compile", "prepare", "step", "observe", "store"), 0.0)
+        self.count, self.watch = 0, None
 
     @contextlib.contextmanager
     def __call__(self, activity: str) -> Iterator[None]:
         """Count the time of what is done within as that of the activity."""
-        began = time.perf_counter()
+        began, compiled = time.perf_counter(), self._compiled()
         try:
             yield
         finally:
-            name = activity
-            if activity == "step":
-                self.count += 1
-                name = "first" if self.count == 1 else "step"
-            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - began
+            compiled = self._compiled() - compiled
+            self.count += activity == "step"
+            self.spent["compile"] += compiled
+            self.spent[activity] += time.perf_counter() - began - compiled
+
+    def _compiled(self):
+        return 0.0 if self.watch is None else self.watch.seconds
+
+    def seconds(self, before: dict | None = None) -> dict[str, float]:
+        """Return the seconds of every activity, of all and the number of steps, as JSON holds it.
+
+        Those of `before`, which an interrupted run had found, are added.
+        """
+        total = time.perf_counter() - self._began
+        found = {"total": total, **self.spent, "steps": float(self.count)}
+        return {name: value + (before or {}).get(name, 0.0) for name, value in found.items()}
 
     def __str__(self):
-        total = time.perf_counter() - self._began
-        named = {
-            "prepare": self.spent["prepare"],
-            "first step": self.spent["first"],
-            f"{max(self.count - 1, 0)} steps": self.spent["step"],
-        }
-        named["store, rest"] = max(total - sum(named.values()), 0.0)
-        return "\n".join(
-            f"  {name:<12} {seconds:8.3f} s {seconds / max(total, 1e-9):6.1%}"
-            for name, seconds in named.items()
-        )
+        return "\n".join(f"  {line}" for line in lines_of(self.seconds()))
+
+
+def lines_of(seconds: dict[str, float]) -> list[str]:
+    """Return what `Profile.seconds` tells as lines of text."""
+    total, steps = seconds["total"], int(seconds["steps"])
+    named = {
+        "compile": seconds["compile"],
+        "prepare": seconds["prepare"],
+        f"{steps} steps": seconds["step"],
+        "store, show": seconds["store"],
+    }
+    if seconds.get("observe"):
+        named["observe"] = seconds["observe"]
+    named["rest"] = max(total - sum(named.values()), 0.0)
+    each = f", {1e3 * seconds['step'] / steps:.3g} ms each" if steps else ""
+    return [
+        f"{name:<12} {value:8.3f} s {value / max(total, 1e-9):6.1%}"
+        + (each if name.endswith("steps") else "")
+        for name, value in named.items()
+    ]

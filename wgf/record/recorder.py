@@ -1,6 +1,7 @@
 """What `wgf.solve` keeps of a run, in memory and on the disk."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import numpy as np
 from wgf import checks
 from wgf.measures.base import Measure
 from wgf.record import identity, provenance
+from wgf.record.progress import Profile
 from wgf.record.run import folder, open_run, snapshots
-from wgf.record.solution import Solution
+from wgf.record.solution import Record, Solution
 from wgf.record.store import Writer
 
 # under which the identity of a problem is kept beside the state of a method
@@ -28,6 +30,8 @@ class Recorder:
         Directory of the stored run.
     overwrite, resume : bool
         As for `wgf.solve`.
+    observables : sequence of str
+        Names of the columns that are the user's.
 
     Attributes
     ----------
@@ -45,14 +49,17 @@ class Recorder:
         save: Any = None,
         overwrite: bool = False,
         resume: bool = False,
+        observables: Sequence[str] = (),
     ):
-        problem = {
+        problem: dict[str, Any] = {
             "flow": repr(flow),
             "method": repr(method),
             "start": repr(start),
             "axes": list(flow.axis_names(start)),
             "terms": list(flow.functional.part_names),
         }
+        if observables:
+            problem["observables"] = list(observables)
         risk = next(iter(flow.functional.risks), None)
         data = (risk.loss.target, risk.features.abscissa) if risk else ()
         self.solution = Solution(problem, *data)
@@ -61,9 +68,11 @@ class Recorder:
         # the working directory may change while the run goes on
         self.path = None if save is None else folder(save).absolute()
         self.overwrite, self.resume = overwrite, resume
-        self.rows: dict[str, list[float]] = {}
+        self.rows: dict[str, list[Any]] = {}
         self.steps = -1
         self.writer = self.run = None
+        # where the time goes, and went before the run was interrupted
+        self.profile, self.before = Profile(), None
         self.identity = None if save is None else identity.identity(flow, start, method)
 
     def _open(self, notes=None):
@@ -95,6 +104,7 @@ class Recorder:
             return self.start
         try:
             self.run = open_run(self.path)
+            self.before = self.run.provenance.get("seconds")
             self.saved = self.run.restart()
             self._refuse_other(self.saved.pop(IDENTITY, None))
             final = self.run.final
@@ -108,6 +118,14 @@ class Recorder:
     def _refuse_other(self, known):
         """Refuse a stored run of another problem; one of an older version knows less of itself."""
         run, solution, names = self.run, self.solution, self.flow.functional.part_names
+        here = {"observables": [], **solution.problem}["observables"]
+        before = run.problem.get("observables", [])
+        if here != before:
+            told = [", ".join(held) or "none" for held in (before, here)]
+            raise checks.InputError(
+                f"resume: the observables of the stored run were {told[0]}, now they are "
+                f"{told[1]}, {identity.REMEDY}"
+            )
         for key, value in solution.problem.items():
             if run.problem.get(key) != value:
                 raise checks.InputError(
@@ -158,7 +176,10 @@ class Recorder:
     def _refuse_another_state(self, stepper):
         """Refuse a problem whose outputs or values of terms at the last snapshot are others."""
         run, where = self.run, f"at t={self.run.times[-1]:g} in the stored run"
-        for name in self.solution.problem["terms"]:
+        for name, term in zip(self.solution.problem["terms"], self.flow.functional.terms):
+            if term.timed:
+                # the words of the flow hold its strengths; the stepper stands at the time 0
+                continue
             column, value = run.diagnostics.get(name), stepper.row.get(name)
             if column is not None and value is not None:
                 size = np.abs(column).max()
@@ -173,10 +194,11 @@ class Recorder:
         if self.writer is not None:
             self.writer.release()
 
-    def row(self, row: dict[str, float]) -> None:
-        """Keep a row."""
+    def row(self, row: dict[str, Any]) -> None:
+        """Keep a row of numbers and small arrays."""
         for name, value in row.items():
-            self.rows.setdefault(name, []).append(float(value))
+            kept = np.array(value, dtype=float) if np.ndim(value) else float(value)
+            self.rows.setdefault(name, []).append(kept)
         self.steps += 1
 
     def snapshot(self, stepper: Any) -> None:
@@ -197,6 +219,7 @@ class Recorder:
     def _write(self, time, measure, output, restart):
         here = {**self.identity, "here": identity.variations(self.flow, measure)}
         restart = {**restart, IDENTITY: json.dumps(here)}
+        self.writer.note({"seconds": self.profile.seconds(self.before)})
         self.writer.write(self.steps, time, measure, output, self.rows, restart)
 
     def __enter__(self):
@@ -204,8 +227,14 @@ class Recorder:
 
     def __exit__(self, kind, error, trace):
         if kind is not None:
+            interrupted = issubclass(kind, KeyboardInterrupt)
+            self.solution.status = "stopped" if interrupted else "failed"
+            if interrupted:
+                # what there is goes with the interrupt, a notebook has nothing else
+                self.solution.extend(Record(diagnostics=_columns(self.rows)))
+                error.solution = self.solution
             if self.writer is not None:
-                self.writer.close("failed")
+                self.writer.close(self.solution.status, error)
             return False
         if self.solution.status == "running":
             # a run that was complete when it was resumed takes no step
@@ -217,5 +246,10 @@ class Recorder:
         return False
 
     def _close(self):
+        self.writer.note({"seconds": self.profile.seconds(self.before)})
         self.writer.close(self.solution.status)
         return self.writer.entries
+
+
+def _columns(rows):
+    return {name: np.asarray(column, dtype=np.float64) for name, column in rows.items()}

@@ -1,6 +1,8 @@
 """What a run leaves: times, snapshots, model outputs and columns of diagnostics."""
 
+import importlib
 from collections.abc import Callable, Sequence
+from multiprocessing import reduction
 from typing import Any
 
 import numpy as np
@@ -22,15 +24,20 @@ class Record(Drawn):
         Model output ``∫ phi dmu`` of the first `wgf.Risk` at the snapshot times.
     diagnostics : dict of arrays of shape ``(steps + 1,)``
         One row per step and one for the start: ``t``, ``dt``, ``mass``, ``objective``, one column
-        per term of the functional, ``dissipation``, …
+        per term of the functional, ``dissipation``, …; observables, those that are arrays with
+        further axes, and NaN where they were not evaluated.
     problem : dict
         What was solved, in words that JSON can hold: flow, functional, method, start.
     target, abscissa : array of shape ``(n,)`` or None
         Data of the loss and where they were taken.
     functional : Functional or None
-        What was minimised; None for a stored run.
+        What was minimised; None for a stored run, and in the copy that pickle makes where the
+        functional holds functions that have no name to be found under (``lambda``).
     status : str
-        ``"done"``, ``"stopped"`` (the `stop` condition held) or ``"running"``.
+        ``"done"``, ``"stopped"`` (the `stop` condition held, or the user interrupted),
+        ``"failed"`` or ``"running"``.
+    message : str
+        Why a run ended before its time, in words; empty for a stored run.
     """
 
     def __init__(
@@ -47,7 +54,7 @@ class Record(Drawn):
         self.outputs: np.ndarray | None = None
         self.diagnostics: dict[str, np.ndarray] = {}
         self.functional = None
-        self.status = "running"
+        self.status, self.message = "running", ""
         vars(self).update(held)
 
     @classmethod
@@ -59,22 +66,31 @@ class Record(Drawn):
             diagnostics={k: np.asarray(v, dtype=np.float64) for k, v in rows.items()},
         )
 
+    def __getstate__(self):
+        kept = dict(vars(self))
+        try:
+            reduction.ForkingPickler.dumps(self.functional)
+        except Exception:
+            # whatever the functions of a user raise
+            kept["functional"] = None
+        return kept
+
     def extend(self, *parts: "Record") -> None:
         """Add the times, outputs and rows of diagnostics of records that follow this one."""
         held = [self, *parts]
         outputs = [part.outputs for part in held if len(part.times)]
-        self.outputs = None
-        if outputs and all(each is not None for each in outputs):
-            self.outputs = np.concatenate(outputs)
-        self.times = np.concatenate([part.times for part in held])
+        told = bool(outputs) and all(each is not None for each in outputs)
         names = dict.fromkeys(name for part in held for name in part.diagnostics)
         rows = [len(next(iter(part.diagnostics.values()), ())) for part in held]
-        self.diagnostics = {
-            name: np.concatenate(
-                [p.diagnostics.get(name, np.full(n, np.nan)) for p, n in zip(held, rows)]
-            )
-            for name in names
-        }
+        # all at once: an interrupt leaves no record of columns that end at different times
+        vars(self).update(
+            outputs=np.concatenate(outputs) if told else None,
+            times=np.concatenate([part.times for part in held]),
+            diagnostics={
+                name: np.concatenate(_columns([p.diagnostics.get(name) for p in held], rows))
+                for name in names
+            },
+        )
 
     @property
     def final(self) -> Measure:
@@ -97,21 +113,56 @@ class Record(Drawn):
             )
         return self.snapshots[int(where[0])]
 
+    def facts(self) -> dict[str, Any]:
+        """Return what was solved and how far, as a notebook shows it."""
+        first, columns = self.snapshots[0], self.diagnostics
+        found = {
+            "run": f"{first.kind}, {first.extent}",
+            "method": self.problem.get("method", ""),
+            "status": self.status,
+            "time": f"{self.times[0]:g} … {self.times[-1]:g}, {len(self.times)} snapshots",
+            "steps": len(columns.get("t", (0,))) - 1,
+        }
+        if "objective" in columns:
+            found["objective"] = "{:.6g} → {:.6g}".format(*columns["objective"][[0, -1]])
+        return found
+
+    def to_xarray(self) -> Any:
+        """Return measures, outputs and diagnostics as one labelled `xarray.Dataset`.
+
+        Times, cells, components, samples and steps are coordinates; see docs/storage.md for the
+        names. It is all in memory.
+        """
+        return importlib.import_module("wgf.record.labelled").dataset(self)
+
+    def to_pandas(self) -> Any:
+        """Return the diagnostics as a `pandas.DataFrame`, one row per step."""
+        return importlib.import_module("wgf.record.labelled").frame(self)
+
     def __repr__(self):
         last = f"t={self.times[-1]:g}" if len(self.times) else "no snapshot"
         steps = len(self.diagnostics.get("t", ())) - 1
         return f"{type(self).__name__}({last}, {len(self.times)} snapshots, {steps} steps)"
 
 
+def _columns(columns, lengths):
+    """Return the pieces of a column, NaN of its shape where a record lacks it."""
+    shape = next(np.shape(column)[1:] for column in columns if column is not None and len(column))
+    return [
+        np.full((n, *shape), np.nan) if column is None or not len(column) else column
+        for column, n in zip(columns, lengths)
+    ]
+
+
 class Solution(Record):
     """The result of `wgf.solve`, in memory; `wgf.open_run` reads a stored run the same way."""
 
-    __doc__ += Record.__doc__.partition("\n")[2]
+    __doc__ += "\n" + Record.__doc__.partition("\n")[2]
 
     def append(self, time: float, measure: Measure, output: np.ndarray | None, rows: dict) -> None:
         """Add a snapshot and the rows of diagnostics since the one before."""
-        self.snapshots.append(measure)
         self.extend(Record.of_one(time, output, rows))
+        self.snapshots.append(measure)
 
 
 class View(Record):

@@ -5,6 +5,8 @@
                                 last line is that of run.h5, with the status of the run
     RUN/run.h5                  derived: times, rows and outputs, and views of the measures in the
                                 snapshots; rebuilt at will
+    RUN/segments/               derived: from where run.h5 views the measures of a run of more than
+                                a few snapshots, see `wgf.record.segments`
 
 A snapshot is built in memory, written to a temporary, synchronised and renamed, and only then
 listed in the manifest: what the manifest lists survives a crash. Reading needs the manifest and the
@@ -18,8 +20,11 @@ import os
 import pathlib
 import time
 
+import numpy as np
+
 from wgf import checks
-from wgf.record import directory, layout, polydata
+from wgf.record import directory, layout, polydata, segments
+from wgf.record.progress import lines_of
 from wgf.record.provenance import provenance
 from wgf.record.run import Run, folder, joined, read_part, read_record
 from wgf.record.run import open_run as open_run
@@ -82,6 +87,7 @@ class Writer:
                 # another writer may have come and gone before the lock was ours
                 directory.refuse_occupied(self.path, overwrite)
                 directory.empty(self.path)
+                segments.prune(self.path, ())
             self.entries, self._closing = directory.read_manifest(self.path)
             if resume:
                 self._clean()
@@ -155,8 +161,8 @@ class Writer:
         count = len(next(iter(rows.values()), ()))
         entry = directory.line_of(name, found, step, time, count)
         directory.append_line(self.path, entry)
-        self.entries.append(entry)
         record.extend(Record.of_one(time, output, rows))
+        self.entries.append(entry)
         vars(record).update(told)
         if self._indexing < INDEX_SHARE * (_now() - self._started):
             self.index("running")
@@ -168,8 +174,11 @@ class Writer:
         self._indexing += _now() - begin
         return line
 
-    def close(self, status="done"):
-        """Rebuild the index, close the manifest with the status and release the lock."""
+    def close(self, status="done", cause=None):
+        """Rebuild the index, close the manifest with the status and release the lock.
+
+        Where the run ended by an exception, its `cause`, no other one takes its place.
+        """
         if self._lock is None:
             return
         try:
@@ -177,7 +186,7 @@ class Writer:
                 directory.write_manifest(self.path, [*self.entries, self.index(status)])
         except (OSError, MemoryError, checks.InputError):
             # what failed first is what the user must see
-            if status != "failed":
+            if cause is None:
                 raise
         finally:
             self.release()
@@ -186,11 +195,13 @@ class Writer:
         return self
 
     def __exit__(self, kind, error, trace):
-        self.close("failed" if kind else "done")
+        self.close("failed" if kind else "done", error)
 
 
 def verify(run):
     """Check every listed file against the manifest and, if all is well, rebuild the index.
+
+    The index is rebuilt with the segments that it draws from, those of them that are damaged.
 
     The index of a run that is being written, or that may not be written, is left as it is.
 
@@ -234,9 +245,11 @@ def _damaged(path, entries):
 
 def _renew_index(path, entries, closing, parts):
     """Rebuild the index where it may be written; return what is wrong with it or the manifest."""
-    trouble = None
-    if closing and (path / directory.INDEX).exists():
-        trouble, _content = directory.check(path, closing)
+    found = {}
+    if closing:
+        found = segments.damaged(path, entries)
+        trouble = directory.trouble(path, closing) if (path / directory.INDEX).exists() else None
+        found |= {directory.INDEX: trouble} if trouble else {}
     done = "it could not be rebuilt, run this where it can be written"
     try:
         handle = directory.lock(path)
@@ -252,24 +265,33 @@ def _renew_index(path, entries, closing, parts):
                 return []
             if entries:
                 status = closing["status"] if closing else "running"
-                line = build_index(joined(parts), path, entries, status)
+                line = build_index(joined(parts), path, entries, status, again=found)
                 done = "it was rebuilt from the snapshots, go on"
             if closing:
                 directory.write_manifest(path, [*entries, line])
         finally:
             os.close(handle)
-    if trouble:
-        return [(directory.INDEX, f"{trouble}, {done}")]
+    if found:
+        return [(name, f"{trouble}, {done}") for name, trouble in found.items()]
     if closing is None:
         return [(directory.MANIFEST, f"the run was not closed, {UNCLOSED}")]
     return []
 
 
-def build_index(record, path, entries, status):
-    """Write ``run.h5``, the record and views of all snapshots, and return its manifest line."""
+def build_index(record, path, entries, status, again=()):
+    """Write ``run.h5``, the record and views of all snapshots, and return its manifest line.
+
+    Segments are kept if they hold what they should, except those of the names in `again`.
+    """
     record.status = status
-    image = layout.index_image(record, path, entries)
+    before = segments.listed(path)
+    known = {name: line for name, line in before.items() if name not in again}
+    sources = segments.renew(path, entries, known)
+    image = layout.index_image(record, path, entries, sources)
     found = directory.replace(path / directory.INDEX, image)
+    # while a run goes on, whoever reads it may have opened the index before this one
+    kept = [name for name, *_ in sources] + list(before if status == "running" else ())
+    segments.prune(path, kept)
     last, rows = entries[-1], sum(entry["rows"] for entry in entries)
     return directory.line_of(directory.INDEX, found, last["step"], last["t"], rows, status=status)
 
@@ -337,13 +359,26 @@ def summary(run):
         "  health      every snapshot is what was written"
         + ("" if run.status != "running" else f"; not closed: unless it is running, {UNCLOSED}"),
     ]
-    for name, value in [*run.problem.items(), *run.provenance.items()]:
+    told = dict(run.provenance)
+    if seconds := told.pop("seconds", None):
+        lines.append(f"  time        {seconds['total']:.3g} s")
+        lines += [f"    {line}" for line in lines_of(seconds)]
+    for name, value in [*run.problem.items(), *told.items()]:
         value = " ".join(map(str, value)) if isinstance(value, list) else value
         lines.append(f"  {name:<11} {value}")
     for name, column in run.diagnostics.items():
-        if len(column):
-            lines.append(f"  {name:<11} {column[-1]:.6g} (at the start {column[0]:.6g})")
+        # observables have no value between their times
+        known = column[~np.isnan(column.reshape(len(column), -1)).any(axis=1)]
+        if len(known):
+            lines.append(f"  {name:<11} {_number(known[-1])} (at the start {_number(known[0])})")
     return "\n".join(lines)
+
+
+def _number(value):
+    """Return a number as a text, of an array the first few."""
+    few = [f"{each:.6g}" for each in np.ravel(value)[:4]]
+    text = ", ".join([*few, "…"] if np.size(value) > len(few) else few)
+    return f"[{text}]" if np.ndim(value) else text
 
 
 def _now():

@@ -42,8 +42,6 @@ def write(path, tables, attributes=None):
     if path.suffix == ".csv":
         content = _csv(tables).encode()
     else:
-        from wgf.record.layout import tables_image
-
         content = tables_image(tables, attributes or {})
     from wgf.record.directory import replace
 
@@ -63,3 +61,19 @@ def _csv(tables):
         for row in zip(*(np.asarray(held[c]).tolist() if c in held else blank for c in columns)):
             rows.writerow([*names, *row])
     return text.getvalue()
+
+
+def tables_image(tables, attributes):
+    """Return the bytes of an HDF5 file of named tables; see `write`."""
+    from wgf.record import layout
+
+    with layout.memory_file() as file:
+        file.attrs.update(attributes)
+        for names, columns in tables.items():
+            # a slash would open another group
+            group = file.create_group("/".join(name.replace("/", " per ") for name in names))
+            for name, values in columns.items():
+                values = np.asarray(values)
+                text = values.dtype.kind in "US"
+                group.create_dataset(name, data=values.astype(object) if text else values)
+        return layout.image(file)

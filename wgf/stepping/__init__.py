@@ -4,7 +4,7 @@ from wgf.stepping.control import Energy, Error, Fixed, Halving
 from wgf.stepping.defaults import default_method, register
 from wgf.stepping.method import Method, require
 from wgf.stepping.stepper import Stepper
-from wgf.stepping.trial import Diagnosis, Trial
+from wgf.stepping.trial import Diagnosis, Rest, Trial
 
 __all__ = [
     "Diagnosis",
@@ -13,6 +13,7 @@ __all__ = [
     "Fixed",
     "Halving",
     "Method",
+    "Rest",
     "Stepper",
     "Trial",
     "default_method",

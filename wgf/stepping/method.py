@@ -18,6 +18,12 @@ EVERY = (
     forms.General,
 )
 
+# methods that follow strengths in time
+TIMED = {
+    "density": "wgf.FiniteVolume()",
+    "particles": "wgf.RungeKutta(), wgf.ForwardBackward(), wgf.Langevin() or wgf.Baoab()",
+}
+
 
 class Method:
     """Base of all methods: what it takes is data, how it steps is a `Stepper`.
@@ -37,6 +43,8 @@ class Method:
         Forms of terms that it takes, see `wgf.functional.forms`.
     smooth : bool
         Whether the functional must be differentiable in the point.
+    timed : bool
+        Whether strengths may depend on time.
     remedies : dict
         What to do about a form that it does not take, and under ``"kink"`` about a kink.
     """
@@ -46,6 +54,7 @@ class Method:
     measure: ClassVar[str] = "density"
     forms: ClassVar[tuple[type, ...]] = EVERY
     smooth: ClassVar[bool] = False
+    timed: ClassVar[bool] = False
     remedies: ClassVar[dict[Any, str]] = {}
 
     def check(self, flow: Any, start: Measure) -> None:
@@ -98,6 +107,11 @@ def require(method: Method, flow: Any, start: Measure) -> None:
             raise checks.InputError(
                 f"{title}: the term {name} is not smooth and this method needs its gradient, "
                 f"{remedy}"
+            )
+        if term.timed and not method.timed:
+            raise checks.InputError(
+                f"{title}: the term {name} has a strength that depends on time, which this method "
+                f"does not follow, use {TIMED[method.measure]}"
             )
         if isinstance(form, forms.Diffusion | forms.Power) and form.strength < 0:
             raise checks.InputError(

@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 
 from wgf import checks
+from wgf.functional import forms
 from wgf.measures.base import Measure
 from wgf.stepping.stepper import Stepper
+from wgf.stepping.trial import Rest
 
 # a run at rest goes on for that many steps whose gap falls by less than a tenth
 IDLE = 50
+# and one in which neither F falls by more than its round-off nor the criterion, so many times that
+PATIENCE = 2
+UNSEEN = 1e-13
 
 
 class State:
@@ -26,11 +31,16 @@ class State:
     snapshot : bool
         Whether an output time was reached, or the run ends here.
     status : {"running", "done", "stopped"}
+    observed : dict
+        Values of the observables by name.
+    message : str
+        Why the run ended before its time.
     """
 
     def __init__(self, stepper: Stepper, flow: Any, steps: int):
         self._stepper, self.flow, self.steps = stepper, flow, steps
-        self.snapshot, self.status = False, "running"
+        self.observed: dict[str, Any] = {}
+        self.snapshot, self.status, self.message = False, "running", ""
 
     @property
     def time(self) -> float:
@@ -39,8 +49,17 @@ class State:
 
     @property
     def row(self) -> dict[str, float]:
-        """Row of diagnostics."""
-        return self._stepper.row
+        """Row of diagnostics, with the observables."""
+        return self._stepper.row | self.observed if self.observed else self._stepper.row
+
+    @property
+    def first(self) -> float:
+        """The objective at the start."""
+        return self._stepper.first
+
+    def rest(self) -> Rest:
+        """Return how far the state is from rest."""
+        return self._stepper.rest()
 
     @property
     def measure(self) -> Measure:
@@ -61,16 +80,19 @@ class Condition:
         Whether it reads the measure, which then is at hand on all ranks.
     status : str
         Of the run that it ends.
+    message : str
+        Why it ends the run, in words.
     """
 
     looks = False
     status = "stopped"
+    message = "the stop condition holds"
 
     def prepare(self, flow: Any, start: Measure) -> None:
         """Refuse, before anything is written, a problem in which it has no meaning."""
 
-    def begin(self, row: dict[str, float]) -> None:
-        """Refuse a row that lacks what it needs."""
+    def begin(self, stepper: Stepper) -> None:
+        """Look at where the run begins, and refuse a stepper that lacks what it needs."""
 
     def holds(self, state: State) -> bool:
         """Return whether the run ends here."""
@@ -88,14 +110,15 @@ class Asked(Condition):
 
 
 class Stationary(Condition):
-    """A state at rest: small dissipation and, if asked for, a small optimality gap.
+    """A state at rest, judged on the state alone, see `wgf.stepping.Rest`.
 
     Parameters
     ----------
     tolerance : float
-        Largest dissipation, in units of ``|F|``.
+        Largest energy that the criterion still finds, in its unit: eps times the mass with an
+        entropy of strength eps, else the fall of ``F`` since the start.
     gap : float
-        Largest optimality gap, in units of ``|F|``.
+        Largest optimality gap, in units of the fall of ``F`` since the start.
     """
 
     status = "done"
@@ -104,28 +127,62 @@ class Stationary(Condition):
         self.tolerance = checks.number("tolerance", tolerance, above=0)
         self.gap = gap if gap == np.inf else checks.number("gap", gap, above=0)
         self.best, self.idle = np.inf, 0
+        # the least objective beyond round-off, the least energy, and the steps since
+        self.lowest, self.least, self.still = np.inf, np.inf, 0
 
-    def begin(self, row: dict[str, float]) -> None:
-        if self.gap < np.inf and "gap" not in row:
+    def prepare(self, flow: Any, start: Measure) -> None:
+        noise = [t for t in flow.functional.of_form(forms.Diffusion) if t.form().strength]
+        if start.kind == "particles" and noise:
             raise checks.InputError(
-                f"gap: {self.gap:g} cannot be asked of this method, use wgf.ImplicitFiniteVolume"
+                "until: 'stationary' has no meaning for particles with noise, which never rest, "
+                "give a time, or a density as the start"
+            )
+
+    def begin(self, stepper: Stepper) -> None:
+        stepper.row.update(stepper.rest().columns)
+        if self.gap < np.inf and "gap" not in stepper.row:
+            raise checks.InputError(
+                f"gap: {self.gap:g} cannot be asked of this method, give a density and a method "
+                "that lets F fall"
             )
 
     def holds(self, state: State) -> bool:
-        row = state.row
-        size = abs(row["objective"])
-        small = row["dissipation"] <= self.tolerance * size
-        gap = row.get("gap", 0.0) / max(size, np.finfo(float).tiny)
+        found, row = state.rest(), state.row
+        row.update(found.columns)
+        fall = state.first - row["objective"]
+        unit = fall if found.unit is None else found.unit
+        small, gap = found.energy <= self.tolerance * unit, row.get("gap", 0.0)
         # at rest the gap has settled, or jumps up and down where a minimum lies between cells
         self.idle = self.idle + 1 if small and gap > 0.9 * self.best else 0
         self.best = min(self.best, gap)
-        if small and gap <= self.gap:
+        share = found.energy / unit if unit > 0 else 0.0
+        self.message = f"at rest: {found.criterion}, is {share:.2g}, {found.bound}"
+        if small and not gap > self.gap * fall:
             return True
-        if self.idle < IDLE:
+        if not row["objective"] >= self.lowest - UNSEEN * abs(self.lowest):
+            self.lowest, self.still = row["objective"], 0
+        if not found.energy >= 0.99 * self.least:
+            self.least, self.still = found.energy, 0
+        self.still += 1
+        # of what goes downhill F is of second order where it is curved, and lost in its round-off
+        curved = found.unit is None and share <= self.tolerance**0.5
+        if self.still >= IDLE and curved and not gap > self.gap * fall:
+            self.message = f"{self.message}; F no longer falls beyond its round-off"
+            return True
+        if self.idle >= IDLE:
+            self.message = (
+                f"the state rests with a gap of {self.best:.2g} where {self.gap * fall:.2g} is "
+                "asked"
+            )
+        elif self.still >= IDLE * PATIENCE and not small:
+            self.message = (
+                f"F no longer falls, but {found.criterion}, is {share:.2g} where "
+                f"{self.tolerance:.2g} is asked"
+            )
+        else:
             return False
         warnings.warn(
-            f"until: the state rests with a gap of {self.best:.2g} of |F| where {self.gap:.2g} is "
-            "asked, refine the mesh or ask for less",
+            f"until: {self.message}, refine the mesh or ask for less",
             checks.StationaryWarning,
             stacklevel=4,
         )

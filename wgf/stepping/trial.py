@@ -1,4 +1,4 @@
-"""What passes between a method, the step control and the row of diagnostics."""
+"""What passes between a method, step control, stop conditions and the row of diagnostics."""
 
 import math
 from dataclasses import dataclass, field
@@ -21,6 +21,8 @@ class Trial:
         Largest outflow rate of a cell.
     rise : float
         Positive if ``F`` is larger than the control allows.
+    explicit : float
+        Mean rate at which the energy rose because strengths depend on time.
     failed, easy : bool
         Whether the solve failed, and whether it was so easy that the step may grow.
     made : float or None
@@ -34,6 +36,7 @@ class Trial:
     error: float = 0.0
     outflow: float = 0.0
     rise: float = -math.inf
+    explicit: float = 0.0
     failed: bool = False
     easy: bool = True
     made: float | None = None
@@ -60,3 +63,28 @@ class Diagnosis:
     parts: dict[str, float]
     energies: dict[str, float] = field(default_factory=dict)
     more: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Rest:
+    """How far a state is from rest, judged on the state alone.
+
+    Attributes
+    ----------
+    energy : float
+        What ``F`` still loses by the criterion, 0 at rest.
+    criterion : str
+        What was judged, in words.
+    unit : float or None
+        Energy in units of which the tolerance is; None for the fall of ``F`` since the start.
+    bound : str
+        What the energy bounds, in words, and why it bounds nothing where that is so.
+    columns : dict
+        Columns of the row.
+    """
+
+    energy: float
+    criterion: str
+    unit: float | None = None
+    bound: str = "which bounds nothing"
+    columns: dict[str, float] = field(default_factory=dict)

@@ -159,7 +159,8 @@ def certified(relative: float, every: int = 20, box: Any = None) -> Condition:
     relative : float
         Largest ``gap / |F|``.
     every : int
-        Steps between two certificates, each of which costs about as much as a few steps.
+        Steps between two certificates, each of which costs about as much as a few steps; the state
+        at every snapshot is looked at, too.
     box
         As for `certificate`.
 
@@ -183,7 +184,7 @@ class _Certified(Condition):
         _parts(flow.functional, _positions(start))
 
     def holds(self, state):
-        if state.steps % self.every:
+        if state.steps % self.every and not state.snapshot:
             return False
         found = certificate(state.measure, state.flow, self.box, tolerance=0.01 * self.relative)
         return found.relative <= self.relative

@@ -1,7 +1,7 @@
 """The tangent kernel of two-layer networks: Gram matrices, their limit, the linear system.
 
 Along ``F = Risk(Neurons(x, activation), Squared(y, weights), scale)`` the scaled output
-``u_i = scale ∫ a sigma(w . x_i) dmu`` obeys, whatever the scale,
+``u_i = scale ∫ a sigma(w·x_i) dmu`` obeys, whatever the scale,
 
     u' = H(mu) diag(weights) (y - u),   H_ij(mu) = ∫ <∇phi_i, ∇phi_j> dmu,
 
@@ -41,8 +41,8 @@ def _network(features, relu=False):
 def gram(features: Neurons, measure: Measure, layers: str = "inner") -> np.ndarray:
     """Return the Gram matrix ``H(mu)`` of a measure of neurons, shape ``(n, n)``.
 
-    inner: ``H_ij = x_i . x_j ∫ a^2 sigma'(w . x_i) sigma'(w . x_j) dmu``, amplitudes frozen;
-    outer: ``∫ sigma(w . x_i) sigma(w . x_j) dmu``, inner weights frozen; both: their sum. With a
+    inner: ``H_ij = x_i·x_j ∫ a^2 sigma'(w·x_i) sigma'(w·x_j) dmu``, amplitudes frozen;
+    outer: ``∫ sigma(w·x_i) sigma(w·x_j) dmu``, inner weights frozen; both: their sum. With a
     bias read ``(x, 1)`` for ``x``.
 
     Parameters
@@ -86,7 +86,7 @@ def limit_gram(features: Neurons, layers: str = "inner", std: float = 1.0) -> np
 
     With ``theta_ij`` the angle between the inputs,
 
-        inner: ``x_i . x_j (pi - theta_ij) / (2 pi)``,
+        inner: ``x_i·x_j (pi - theta_ij) / (2 pi)``,
         outer: ``std^2 |x_i| |x_j| (sin theta_ij + (pi - theta_ij) cos theta_ij) / (2 pi)``,
 
     for inputs of any length; with a bias, normal too, read ``(x, 1)`` for ``x``.
@@ -100,7 +100,7 @@ def limit_gram(features: Neurons, layers: str = "inner", std: float = 1.0) -> np
     Notes
     -----
     Source: DZPS18, section 3, for unit inputs; the outer layer is the arc-cosine formula
-    ``E[relu(u . x) relu(v . x)]``.
+    ``E[relu(u·x) relu(v·x)]``.
     """
     inputs = _network(features, relu=True)
     checks.one_of("tangent layers", layers, LAYERS)
@@ -283,7 +283,7 @@ def face_gram(features: Neurons, density: Density) -> np.ndarray:
 
 
 def flipped(features: Neurons, start: Particles, now: Particles) -> float:
-    """Return the fraction of the signs of ``w . x_i`` that differ between two states."""
+    """Return the fraction of the signs of ``w·x_i`` that differ between two states."""
     inputs = _network(features)
     _check_pair("flipped", start, now)
     step = max(16, BLOCK_ENTRIES // max(inputs.shape))
