@@ -43,6 +43,7 @@ _ROOMS = {
         "GrowthSplitting",
         "ImplicitFiniteVolume",
         "KineticFiniteVolume",
+        "StabilisedFiniteVolume",
     ),
     "lagrangian": (
         "Baoab",

@@ -21,6 +21,7 @@ from wgf.eulerian import FiniteVolume as FiniteVolume
 from wgf.eulerian import GrowthSplitting as GrowthSplitting
 from wgf.eulerian import ImplicitFiniteVolume as ImplicitFiniteVolume
 from wgf.eulerian import KineticFiniteVolume as KineticFiniteVolume
+from wgf.eulerian import StabilisedFiniteVolume as StabilisedFiniteVolume
 from wgf.flows import FisherRao as FisherRao
 from wgf.flows import GradientFlow as GradientFlow
 from wgf.flows import HeavyBall as HeavyBall
