@@ -64,6 +64,9 @@ def problems():
     yield "diffusion", flow(wgf.Entropy(0.1) + wgf.Ridge(1.0)), bump, 0.01, wgf.FiniteVolume()
     implicit = relu + wgf.Entropy(0.01) + wgf.L1(0.1, "a")
     yield "implicit", flow(implicit), start, 0.2, wgf.ImplicitFiniteVolume(0.1)
+    stabilised = wgf.StabilisedFiniteVolume()
+    yield "stabilised", flow(implicit), start, 0.1, stabilised
+    yield "stabilised pairs", flow(porous), bump, 0.05, stabilised
     thin = wgf.Density.normal(cube((6, 20, 9)), 0.1, 0.6)
     yield "two planes", flow(relu), thin, 0.1, wgf.ImplicitFiniteVolume(0.05)
     yield "implicit pairs", flow(porous), bump, 0.1, wgf.ImplicitFiniteVolume(0.05)

@@ -104,6 +104,8 @@ FLOWS = {
         lambda u: wgf.ImplicitFiniteVolume(0.02 * u.T, 1),
         {"entropy": 0.1},
     ),
+    "Stabilised": ("mesh", lambda u: wgf.StabilisedFiniteVolume(), {"entropy": 0.1}),
+    "Stabilised drift": ("mesh", lambda u: wgf.StabilisedFiniteVolume(), {"entropy": 1e-4}),
     "RungeKutta": ("particles", lambda u: wgf.RungeKutta(), {}),
     "RungeKutta differences": ("particles", lambda u: wgf.RungeKutta(), {"gradient": False}),
     "ForwardBackward": ("particles", lambda u: wgf.ForwardBackward(), {}),

@@ -1,4 +1,4 @@
-"""The faces of a mesh along the axes on which something moves, as the kernels of fluxes see them."""
+"""The faces of a mesh along the axes on which something moves, as kernels see them."""
 
 from __future__ import annotations
 

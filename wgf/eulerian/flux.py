@@ -172,9 +172,11 @@ class Flux:
             extra = np.zeros((faces.strides.size, faces.cells))
             extra[self.limiter.places] = self.limiter.fluxes(values)
         padded = faces.padded(values if self.linear else values[:0]), faces.padded(powers)
-        return kernels.dissipation(
+        found = kernels.dissipation(
             self.problem, self.closings, values, *padded, xi, faces.counts, faces.rates, extra
         )
+        # at rest only round-off is left of it
+        return max(found, 0.0)
 
 
 class Limiter:

@@ -1,4 +1,4 @@
-"""Numba kernels of the Runge-Kutta-Legendre method: fused stages of the fluxes of `flux_kernels`."""
+"""Numba kernels of the Runge-Kutta-Legendre method: fused stages of stored fluxes."""
 
 import numpy as np
 from numba import njit, prange

@@ -56,9 +56,7 @@ def lift(values, fluxes, strides, counts):
                 i = c // strides[k] % counts[k]
                 if i > 0 and (fullest < 0 or values[c - strides[k]] > values[fullest]):
                     fullest = c - strides[k]
-                if i < counts[k] - 1 and (
-                    fullest < 0 or values[c + strides[k]] > values[fullest]
-                ):
+                if i < counts[k] - 1 and (fullest < 0 or values[c + strides[k]] > values[fullest]):
                     fullest = c + strides[k]
             values[fullest] -= missing - given
             if values[fullest] < 0.0 and not waits[fullest]:

@@ -1,7 +1,7 @@
 """Numba kernels of the linearly implicit method on one line: RODAS steps with tridiagonal solves.
 
-The face ahead of cell ``i`` carries ``ahead_i y_i - back_i y_j + opened_i (w_i - w_j)``, ``j`` being
-the next cell (the first one after the last on a period, no face there at a wall) and
+The face ahead of cell ``i`` carries ``ahead_i y_i - back_i y_j + opened_i (w_i - w_j)``, ``j``
+being the next cell (the first one after the last on a period, no face there at a wall) and
 ``w = sum s y^m`` the power entropies. The matrix of a step is an M-matrix by columns; it is
 factored without a subtraction, so that the solves conserve the sum to round-off for any step.
 """

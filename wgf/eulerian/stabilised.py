@@ -19,9 +19,12 @@ from wgf.flows import GradientFlow
 from wgf.functional import forms
 from wgf.measures.density import Density
 from wgf.stepping import Diagnosis, Error, Method, Trial
+from wgf.stepping.control import SMALLEST_STEP
 
 # smallest tolerance: below it the error estimate is round-off
 SMALLEST_TOLERANCE = 1e-12
+# share of a run in which a start may relax
+STIFFEST = 1e-6
 
 
 class StabilisedFiniteVolume(Method):
@@ -112,6 +115,9 @@ class StabilisedControl(Error):
     def __init__(self, stepper: StabilisedStepper):
         super().__init__(np.inf, Legendre.order)
         self.stepper = stepper
+
+    def floor(self, time: float, limit: float) -> float:
+        return SMALLEST_STEP * max(time, STIFFEST * limit)
 
     def propose(self, limit: float) -> float:
         return min(super().propose(limit), self.stepper.longest())
