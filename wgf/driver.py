@@ -31,11 +31,11 @@ WALL_FRACTION = 1e-8
 METHODS = {"density": "wgf.eulerian", "particles": "wgf.lagrangian"}
 
 
-def default_method(flow: Any, start: Measure) -> Method:
+def default_method(flow: Any, start: Measure, until: float | str = 0.0) -> Method:
     """Return the method that `solve` takes when none is given."""
     checks.instance("start", start, Measure)
     importlib.import_module(METHODS[start.kind])
-    return defaults.default_method(flow, start)
+    return defaults.default_method(flow, start, until)
 
 
 def output_times(until: float | str, every: float | None = None, at: Any = None) -> np.ndarray:
@@ -112,7 +112,7 @@ def check(
     output_times(until, every, at)
     _conditions(flow, start, until, stop, tolerance, gap)
     if method is None:
-        method = default_method(flow, start)
+        method = default_method(flow, start, np.inf if until == LONGEST else until)
     elif isinstance(method, type) or not isinstance(method, Method):
         raise checks.InputTypeError(
             f"method: {method!r} is not a method, give for example wgf.FiniteVolume()"
@@ -169,7 +169,8 @@ def solve(
         Time between snapshots; `at` gives their times instead. The start and the end are always
         kept.
     method : optional
-        How to solve; by default `FiniteVolume` for a density, `RungeKutta` for particles, and
+        How to solve; by default `FiniteVolume` for a density, `StabilisedFiniteVolume` where an
+        entropy or a power entropy acts on it until a given time, `RungeKutta` for particles, and
         `ForwardBackward` for particles with a non-smooth penalty; with momentum
         `KineticFiniteVolume` and `Baoab`.
     save : path, optional

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import ndtr
 
 import wgf
+from wgf.driver import default_method
 from wgf.eulerian.legendre import reach, stage_factors, stages_for
 from wgf.eulerian.rodas import Rodas
 from wgf.stepping import require
@@ -406,3 +407,55 @@ def test_frozen_axes_stay(dimension):
     flow = wgf.GradientFlow(wgf.Ridge(1.0) + wgf.Entropy(1.0), frozen="x")
     end = wgf.solve(flow, start, 0.5, method=wgf.StabilisedFiniteVolume()).final
     np.testing.assert_allclose(end.marginal("x").values, start.marginal("x").values, rtol=1e-14)
+
+
+RESUMED = {
+    "line": (wgf.Ridge(1.0) + wgf.Entropy(0.1), (0.5,)),
+    "limited": (wgf.Potential(well) + wgf.Entropy(1e-3), (0.5,)),
+    "slowed": (wgf.Potential(lambda p: (p**4).sum(axis=1)) + wgf.Entropy(0.1), (0.5, 0.2)),
+    "moving": (PULL + wgf.Entropy(0.1), (0.5, 0.2)),
+    "powers": (wgf.Ridge(1.0) + wgf.PowerEntropy(0.3, 2.0), (0.5, 0.2)),
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_resumed_run_has_the_bits_of_the_straight_one(name, tmp_path):
+    F, mean = RESUMED[name]
+    mesh = wgf.Mesh(**dict.fromkeys("xy"[: len(mean)], wgf.Axis(-3, 3, 24)))
+    flow, start = wgf.GradientFlow(F), wgf.Density.normal(mesh, mean, 0.3)
+    method = wgf.StabilisedFiniteVolume()
+    whole = wgf.solve(flow, start, 1.0, every=0.25, method=method)
+    wgf.solve(flow, start, 0.5, every=0.25, method=method, save=tmp_path / "run")
+    rest = wgf.solve(
+        flow, start, 1.0, every=0.25, method=method, save=tmp_path / "run", resume=True
+    )
+    assert np.array_equal(rest.final.values, whole.final.values)
+    for column, values in whole.diagnostics.items():
+        assert np.array_equal(rest.diagnostics[column], values), column
+
+
+def test_it_is_the_default_where_diffusion_acts_until_a_given_time():
+    start = wgf.Density.normal(wgf.Mesh(x=wgf.Axis(-3, 3, 24)), 0.5, 0.5)
+    stabilised, explicit = wgf.StabilisedFiniteVolume, wgf.FiniteVolume
+    for F, until, kind, why in (
+        (wgf.Ridge(1.0) + wgf.Entropy(0.1), 1.0, stabilised, "diffusion by entropy"),
+        (wgf.PowerEntropy(1.0, 2.0), 1.0, stabilised, "diffusion by power_entropy"),
+        (wgf.PowerEntropy(1.0, 0.5), 1.0, stabilised, "diffusion by power_entropy"),
+        (wgf.Ridge(1.0) + wgf.Entropy(0.0), 1.0, explicit, "no entropy acts"),
+        (wgf.Ridge(1.0), 1.0, explicit, "no entropy acts"),
+        (wgf.Ridge(1.0) + wgf.Entropy(0.1), "stationary", explicit, "no end time"),
+        (wgf.Entropy(0.1) + Own(), 1.0, explicit, "the term own has no largest rate"),
+    ):
+        method = default_method(wgf.GradientFlow(F), start, until)
+        assert isinstance(method, kind), F
+        assert why in method.why
+
+
+def test_the_record_says_which_method_was_chosen_and_why(tmp_path):
+    start = wgf.Density.normal(wgf.Mesh(x=wgf.Axis(-3, 3, 24)), 0.5, 0.5)
+    flow = wgf.GradientFlow(wgf.Ridge(1.0) + wgf.Entropy(0.1))
+    wgf.solve(flow, start, 0.1, save=tmp_path / "chosen")
+    told = wgf.open_run(tmp_path / "chosen").provenance["chosen"]
+    assert told.startswith("StabilisedFiniteVolume(): diffusion by entropy")
+    wgf.solve(flow, start, 0.1, save=tmp_path / "given", method=wgf.FiniteVolume())
+    assert "chosen" not in wgf.open_run(tmp_path / "given").provenance

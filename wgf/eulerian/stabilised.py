@@ -258,6 +258,11 @@ class StabilisedStepper(DescentStepper):
         return self.diagnosed(Variation.stored(self.variation, self.discrete.shape))
 
 
+def diffuses(form: forms.Form) -> bool:
+    """Return whether a term of a form is an entropy or a power entropy that acts."""
+    return isinstance(form, forms.Diffusion | forms.Power) and form.strength > 0
+
+
 def usual_tolerance(faces: Faces) -> float:
     """Return the tolerance that leaves the error in time below that of a smooth flow in space."""
     found = float(np.clip(1.0 / max(faces.counts, default=1) ** 2.0, 1e-7, 1e-3))

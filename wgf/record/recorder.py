@@ -57,7 +57,7 @@ class Recorder:
         data = (risk.loss.target, risk.features.abscissa) if risk else ()
         self.solution = Solution(problem, *data)
         self.solution.functional = flow.functional
-        self.flow, self.start, self.world = flow, start, world
+        self.flow, self.start, self.world, self.method = flow, start, world, method
         # the working directory may change while the run goes on
         self.path = None if save is None else folder(save).absolute()
         self.overwrite, self.resume = overwrite, resume
@@ -130,6 +130,8 @@ class Recorder:
     def begin(self, stepper: Any) -> None:
         """Begin to record, or let the stepper go on where the stored run ended."""
         notes = {"ranks": self.world.size, **provenance.kept_features(stepper)}
+        if self.method.why:
+            notes["chosen"] = f"{self.method!r}: {self.method.why}"
         if not self.resume:
             if self.path is not None:
                 self._open(notes)

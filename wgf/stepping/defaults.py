@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,12 @@ from wgf import checks
 from wgf.measures.base import Measure
 from wgf.stepping.method import Method
 
-_CHOICES: dict[tuple[type, str], Callable[[Any, Measure], Method]] = {}
+_CHOICES: dict[tuple[type, str], tuple[Callable[..., Method], bool]] = {}
 
 
 def register(
-    flow: type, measure: str, choose: Callable[[Any, Measure], Method]
-) -> Callable[[Any, Measure], Method]:
+    flow: type, measure: str, choose: Callable[..., Method], timed: bool = False
+) -> Callable[..., Method]:
     """Let `wgf.solve` find a method for a flow and a kind of measure.
 
     Parameters
@@ -23,7 +24,9 @@ def register(
         Class of the equation.
     measure : {"density", "particles"}
     choose : callable
-        Of flow and start; it returns the method. A class of methods without arguments will do.
+        Of flow and start; it returns the method, which may say why (`Method.why`), for the record.
+    timed : bool
+        Whether `choose` is also given the end time, which is infinite for a stationary state.
 
     Returns
     -------
@@ -37,12 +40,18 @@ def register(
         raise checks.InputTypeError(
             f"register choose: {choose!r} cannot be called, give a function of flow and start"
         )
-    _CHOICES[flow, measure] = choose
+    _CHOICES[flow, measure] = choose, timed
     return choose
 
 
-def default_method(flow: Any, start: Measure) -> Method:
+def default_method(flow: Any, start: Measure, until: float | str = 0.0) -> Method:
     """Return the method that `wgf.solve` takes when none is given.
+
+    Parameters
+    ----------
+    flow, start
+    until : float or "stationary"
+        End time; by default the method is one for short times.
 
     Raises
     ------
@@ -52,7 +61,9 @@ def default_method(flow: Any, start: Measure) -> Method:
     checks.instance("start", start, Measure)
     for kind in type(flow).__mro__:
         if (kind, start.kind) in _CHOICES:
-            return _CHOICES[kind, start.kind](flow, start)
+            choose, timed = _CHOICES[kind, start.kind]
+            end = math.inf if isinstance(until, str) else until
+            return choose(flow, start, end) if timed else choose(flow, start)
     known = sorted({kind.__name__ for kind, measure in _CHOICES if measure == start.kind})
     raise checks.InputTypeError(
         f"flow: {type(flow).__name__} has no method for {start.kind}, give one of "

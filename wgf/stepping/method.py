@@ -39,6 +39,8 @@ class Method:
         Whether the functional must be differentiable in the point.
     remedies : dict
         What to do about a form that it does not take, and under ``"kink"`` about a kink.
+    why : str
+        Why it was chosen, empty where it was given.
     """
 
     title: ClassVar[str] = "method"
@@ -47,6 +49,7 @@ class Method:
     forms: ClassVar[tuple[type, ...]] = EVERY
     smooth: ClassVar[bool] = False
     remedies: ClassVar[dict[Any, str]] = {}
+    why: str = ""
 
     def check(self, flow: Any, start: Measure) -> None:
         """Refuse what only this method refuses."""
