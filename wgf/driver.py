@@ -13,6 +13,7 @@ import numpy as np
 from wgf import checks, parallel
 from wgf.flows import HeavyBall
 from wgf.measures.base import Measure
+from wgf.parallel import threads as policy
 from wgf.parallel.threads import one_library_thread
 from wgf.record.progress import Profile, reporter
 from wgf.record.recorder import Recorder
@@ -152,6 +153,7 @@ def solve(
     resume: bool = False,
     tolerance: float = 1e-9,
     gap: float = np.inf,
+    threads: int | None = None,
     profile: Profile | None = None,
 ) -> Solution:
     """Solve a flow from a start until a time; the same call for a density and for particles.
@@ -188,6 +190,9 @@ def solve(
     tolerance, gap : float
         When a state counts as stationary, see `until`. The gap bounds ``F - min F`` over the
         densities of the same mass if F is convex; a bound needs `ImplicitFiniteVolume`.
+    threads : int, optional
+        Use at most so many threads, by default as many as the process has processors. Small steps
+        use one. The numbers do not depend on it, to the bit.
 
     Returns
     -------
@@ -227,12 +232,13 @@ def solve(
     method = check(flow, start, until, every, at, method, stop, tolerance, gap)
     times = output_times(until, every, at)
     conditions = _conditions(flow, start, until, stop, tolerance, gap)
+    threads = policy.checked(threads)
     profile = Profile() if profile is None else profile
     world = parallel.world()
     # a condition on the measure needs it on every rank
     world = world.keeping(world.size == 1 or save is None or any(each.looks for each in conditions))
     # an overflow shows in the objective, which a sentence reports
-    with one_library_thread(), np.errstate(all="ignore"):
+    with policy.using(threads), one_library_thread(), np.errstate(all="ignore"):
         recorder = Recorder(flow, start, method, world, save, overwrite, resume)
         measure = recorder.stored() if resume else start
         try:

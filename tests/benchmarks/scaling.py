@@ -13,13 +13,13 @@ import argparse
 import os
 import tracemalloc
 
-import numba
 import numpy as np
 import peers
 import speed
 
 import wgf
 from wgf.lagrangian.empirical import EmpiricalFunctional
+from wgf.parallel import threads
 
 
 def transport(cells, dimension):
@@ -97,15 +97,16 @@ def thread_rows(small):
         f"whole step of (a, w), {side} × {side}, 1000 samples": step(1000, side),
         f"gradient of {particles:.0e} particles, 1000 samples": gradient(1000, particles),
     }
-    counts = sorted({1, numba.config.NUMBA_NUM_THREADS})
+    counts = sorted({1, threads.default()})
 
     def on(count, call):
-        numba.set_num_threads(count)
-        call()
+        with threads.using(count):
+            call()
 
     for what, call in calls.items():
         turns = [lambda count=count, call=call: on(count, call) for count in counts]
-        times = speed.alternate(turns, 25).min(axis=1)
+        with threads.using():
+            times = speed.alternate(turns, 25).min(axis=1)
         yield f"| {what} | {counts[-1]} | {times[0] / times[-1]:.2f} |"
 
 

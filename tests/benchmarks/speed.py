@@ -21,10 +21,10 @@ from wgf.functional.features import Neurons
 from wgf.functional.losses import Squared
 from wgf.functional.terms import L1, Risk
 from wgf.lagrangian.empirical import EmpiricalFunctional
-from wgf.lagrangian.kernels import get_num_threads
 from wgf.measures.density import Density
 from wgf.measures.mesh import Axis, Mesh
 from wgf.measures.particles import Particles
+from wgf.parallel import threads
 
 SAMPLES = 1000
 MESHES = ((512, 512), (2048, 2048), (128, 128, 128), (256, 256, 256))
@@ -68,7 +68,7 @@ def machine(clock="wall"):
     times = alternate([lambda: kernels.triad(a, b, c), lambda: left @ left], 7, clock)
     stream, product = np.median(times, axis=1)
     return (
-        f"{_processor()}, {get_num_threads()} threads, "
+        f"{_processor()}, {threads.number()} threads, "
         f"triad {24 * cells / stream / 1e9:.0f} GB/s, dgemm {2 * 1024**3 / product / 1e9:.0f} "
         f"GFLOP/s, {clock} time"
     )

@@ -2,9 +2,9 @@
 
 import warnings
 
-import numba
 import numpy as np
 import pytest
+from many_threads import on_threads
 from momentum import (
     gaussian,
     l1,
@@ -351,17 +351,14 @@ def test_separable_problems_are_products(temperature):
 
 @pytest.mark.filterwarnings("ignore:box")
 def test_bits_do_not_depend_on_the_threads():
-    x, threads = np.linspace(-1, 1, 30), numba.get_num_threads()
+    x = np.linspace(-1, 1, 30)
     F = wgf.Risk(wgf.Neurons(x, "tanh"), wgf.Squared(np.sin(3 * x))) + wgf.Ridge(0.1)
     places = wgf.Mesh(a=wgf.Axis(-3, 3, 12), w=wgf.Axis(-3, 3, 12))
     start = wgf.Density.normal(wgf.phase_space(places, 3.0, 10), 0.0, 0.6)
     flow, runs = wgf.HeavyBall(F, 0.4, 0.1), []
-    try:
-        for count in (1, threads):
-            numba.set_num_threads(count)
+    for count in (1, 3):
+        with on_threads(count):
             runs.append(wgf.solve(flow, start, 0.3, method=wgf.KineticFiniteVolume(0.05)))
-    finally:
-        numba.set_num_threads(threads)
     assert np.array_equal(runs[0].final.values, runs[1].final.values)
     assert np.array_equal(runs[0].diagnostics["residual"], runs[1].diagnostics["residual"])
 

@@ -1,8 +1,8 @@
 """The fused transport kernel against the same scheme written with whole NumPy arrays."""
 
-import numba
 import numpy as np
 import pytest
+from many_threads import on_threads
 
 from wgf.eulerian import transport_kernels
 from wgf.eulerian.variation import Variation
@@ -125,13 +125,9 @@ def test_bits_depend_neither_on_threads_nor_on_the_rows_asked_for(shape, second)
     density, potential, base, rates = case(shape, 2)
     periodic = (False,) * len(shape)
     arguments = (density, potential, base, periodic, rates, 1e-2, 0.5, second)
-    whole = stage(*arguments)
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        alone = stage(*arguments)
-    finally:
-        numba.set_num_threads(before)
+    alone = stage(*arguments)
+    with on_threads(3):
+        whole = stage(*arguments)
     for one, other in zip(whole, alone):
         assert np.array_equal(one, other)
     rows, n = density.size // shape[-1], shape[-1]

@@ -19,10 +19,9 @@ ROOT = HERE.parent.parent
 
 def worker(*arguments, code=None, timeout=1800, **environment):
     """Run `fault_worker.py`, or `code`, in a fresh process and return the finished process."""
-    paths = [str(ROOT), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(ROOT), str(HERE), str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **os.environ,
-        "NUMBA_THREADING_LAYER": "workqueue",
         "PYTHONPATH": os.pathsep.join(paths),
         **environment,
     }

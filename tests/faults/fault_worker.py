@@ -1,7 +1,7 @@
 """Processes that tests start: one that kills its own children, one that tells the bits of runs.
 
 fault_worker.py kill FOLDER TRIALS SEED     a line of JSON a trial
-fault_worker.py bits [NAME …]               a line of JSON with the digest of every run
+fault_worker.py bits THREADS [NAME …]       a line of JSON with the digest of every run
 fault_worker.py memory FOLDER MIB …         a line of JSON a limit of the memory
 """
 
@@ -20,6 +20,7 @@ import traceback
 
 import fault_problems
 import h5py
+from many_threads import on_threads
 
 import wgf
 from wgf.command import cli
@@ -153,14 +154,13 @@ def kill_trials(folder, trials, seed):
         shutil.rmtree(path)
 
 
-def tell_bits(names):
-    """Print the digest of a run of every method on as many threads as the environment says."""
-    import numba
-
+def tell_bits(count, names):
+    """Print the digest of a run of every method on so many threads."""
     found = {}
     for name in names or fault_problems.NAMES_ON_THREADS:
-        found[name] = fault_problems.digest(wgf.solve(**fault_problems.on_threads(name)))
-    print(json.dumps({"layer": numba.threading_layer(), "bits": found}))
+        with on_threads(int(count)):
+            found[name] = fault_problems.digest(wgf.solve(**fault_problems.on_threads(name)))
+    print(json.dumps(found))
 
 
 def short_of_memory(folder, limits):
@@ -199,4 +199,4 @@ if __name__ == "__main__":
     elif command == "memory":
         short_of_memory(rest[0], map(int, rest[1:]))
     else:
-        tell_bits(rest)
+        tell_bits(rest[0], rest[1:])

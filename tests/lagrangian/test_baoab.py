@@ -1,8 +1,8 @@
 """Particles with momentum against exact moments, the heavy-ball iteration, and repetition."""
 
-import numba
 import numpy as np
 import pytest
+from many_threads import on_threads
 from momentum import gaussian, orders, square_moments, square_neuron
 
 import wgf
@@ -193,12 +193,8 @@ def test_batches_continue_bit_by_bit_on_any_threads(tmp_path, method):
     options = {"method": method, "every": 0.5}
     whole = wgf.solve(flow, start, 2.0, **options)
     wgf.solve(flow, start, 1.0, save=tmp_path / "run", **options)
-    threads = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
+    with on_threads(3):
         run = wgf.solve(flow, start, 2.0, save=tmp_path / "run", resume=True, **options)
-    finally:
-        numba.set_num_threads(threads)
     assert np.array_equal(run.final.points, whole.final.points)
     assert np.array_equal(run.final.velocities, whole.final.velocities)
 

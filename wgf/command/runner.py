@@ -232,7 +232,11 @@ def note_of(setup: Callable, values: dict, settings: Settings) -> str:
 
 
 def resume(
-    out: str | pathlib.Path, setup: Callable, plot: bool = True, quiet: bool = False
+    out: str | pathlib.Path,
+    setup: Callable,
+    plot: bool = True,
+    quiet: bool = False,
+    threads: int | None = None,
 ) -> dict:
     """Continue what `run` left unfinished in `out`, with the options stored there.
 
@@ -255,7 +259,8 @@ def resume(
     first = parallel.launched()[0] == 0
     if digest != script_of(setup)[1] and first:
         print("note: the script has changed since the run began", file=sys.stderr)
-    settings = dataclasses.replace(settings, out=str(out), plot=plot, quiet=quiet)
+    here = {"plot": plot, "quiet": quiet, "threads": threads}
+    settings = dataclasses.replace(settings, out=str(out), **here)
     place = Place(out, SIDES[settings.method])
     system, found = prepare(setup, values, settings)
     if first:
@@ -351,6 +356,7 @@ def solve_side(
             resume=not settings.overwrite and parallel.world().broadcast(is_run(path)),
             stop=Ended(signals, system.stop),
             progress=progress,
+            threads=settings.threads,
             profile=profile,
         )
     except checks.NumericalError as error:

@@ -39,6 +39,8 @@ class Settings:
         directory of the run (default runs/ and the name of the script)
     overwrite : bool
         replace an existing run
+    threads : int
+        use at most so many threads (default: one per processor); the numbers are the same
     quiet : bool
         show no progress
     plot : bool
@@ -60,6 +62,7 @@ class Settings:
     from_: str | None = None
     out: str | None = None
     overwrite: bool = False
+    threads: int | None = None
     quiet: bool = False
     plot: bool = True
     dry_run: bool = False

@@ -23,11 +23,13 @@ from wgf import checks
 from wgf.command import runner, workers
 from wgf.command.options import parameters
 from wgf.command.signals import Signals, Stopped
+from wgf.parallel.processors import processors
 from wgf.record.directory import is_run, read_manifest, replace
 from wgf.record.progress import counter
 
 # what a member has of its own, or a sweep has not
-WITHOUT = ("method", "seed", "out", "overwrite", "quiet", "plot", "dry_run", "profile")
+WITHOUT = ("method", "seed", "out", "overwrite", "threads", "quiet", "plot")
+WITHOUT += ("dry_run", "profile")
 SETTINGS = {k: v for k, v in parameters(runner.Settings).items() if k not in WITHOUT}
 # a member whose process died is tried once more
 TRIES = 2
@@ -189,7 +191,7 @@ def sweep(
     function = setup if callable(setup) else runner.load_setup(setup)
     plan = _plan(function, vary or {}, seeds, out, method, options)
     runner.refuse_ranks("sweep")
-    count = workers.processors() if jobs is None else checks.whole("jobs", jobs, minimum=1)
+    count = processors() if jobs is None else checks.whole("jobs", jobs, minimum=1)
     sent = workers.can_be_sent(setup, plan)
     if jobs is not None and count > 1 and not sent:
         raise checks.InputError(

@@ -44,7 +44,7 @@ def new(name: str) -> None:
     print(f"{path}: run it with wgf run {path}")
 
 
-def resume(out: str, script: str, *, quiet: bool = False) -> None:
+def resume(out: str, script: str, *, threads: int | None = None, quiet: bool = False) -> None:
     """Continue an unfinished run.
 
     Parameters
@@ -53,10 +53,12 @@ def resume(out: str, script: str, *, quiet: bool = False) -> None:
         directory that 'wgf run' was given as --out
     script : path
         the solver script that began the run
+    threads : int
+        use at most so many threads (default: one per processor)
     quiet : bool
         show no progress
     """
-    runner.resume(out, runner.load_setup(script), quiet=quiet)
+    runner.resume(out, runner.load_setup(script), quiet=quiet, threads=threads)
 
 
 def compare(*runs: str, plot: pathlib.Path | None = None, data: pathlib.Path | None = None) -> None:

@@ -10,10 +10,7 @@ from multiprocessing import connection, reduction
 
 import threadpoolctl
 
-
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from wgf.parallel.processors import processors
 
 
 def can_be_sent(*arguments: object) -> bool:
@@ -93,8 +90,6 @@ def _serve(pipe, make, arguments, threads):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
-    if "numba" in sys.modules:
-        sys.modules["numba"].set_num_threads(threads)
     threadpoolctl.threadpool_limits(threads)
     try:
         work = make(*arguments)

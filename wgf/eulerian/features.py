@@ -5,6 +5,7 @@ import numpy as np
 from wgf.eulerian import kernels
 from wgf.eulerian.slab import Slab
 from wgf.measures.base import BLOCK_ROWS
+from wgf.parallel.threads import one_library_thread
 
 FEATURE_BYTES = 2 << 30
 OUTPUT_BLOCKS = 256
@@ -227,13 +228,12 @@ def compress(blocks, rows, samples, memory):
     fewer than 64 samples or a rank above six tenths of the smaller dimension.
     """
     from scipy.linalg import qr, svd
-    from threadpoolctl import threadpool_limits
 
     if not compressible(rows, samples):
         return None
     width, largest = NARROWEST, _highest_rank(rows, samples)
     generator = np.random.default_rng(0)
-    with threadpool_limits(1, "blas"):
+    with one_library_thread():
         while True:
             width = min(width, largest + 16)
             if 8 * rows * width > memory:

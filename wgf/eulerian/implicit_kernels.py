@@ -10,7 +10,9 @@ density ``exp(-xi / eps)`` and is the upwind flux as ``eps`` tends to 0.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from wgf.parallel.threads import shared
 
 # lines solved side by side, one a vector lane: enough of them to hide the time of a division
 LANES = 16
@@ -60,15 +62,18 @@ def dissipated(flux, left, right, eps):
     return flux * flux / (left if flux > 0.0 else right)
 
 
-@njit(cache=True, parallel=True)
-def add_fluxes(density, potential, before, n, after, periodic, rate, eps, net, outflow, loss):
+@shared(lambda density, *_: 15.0 * density.size)
+@njit(cache=True, nogil=True)
+def add_fluxes(
+    density, potential, before, n, after, periodic, rate, eps, net, outflow, loss, part, parts,
+):  # fmt: skip
     """Add minus the divergence of the flux along one axis to `net`.
 
     `outflow` gains the outflow rate of every cell, `loss` (one number a line) the dissipation
     ``sum_faces rate f^2 / rho``.
     """
     lines = before * after
-    for line in prange(lines):
+    for line in range(part * lines // parts, (part + 1) * lines // parts):
         origin = (line // after) * n * after + line % after
         lost = 0.0
         for i in range(n if periodic else n - 1):
@@ -143,10 +148,12 @@ def close_period(a, b, y, q, r, c, x):
         y[m - 1, k] += a[m, k] * x[k]
 
 
-@njit(cache=True, parallel=True)
-def power_energy(rho, strength, exponent, slope, curve):
+@shared(lambda rho, *_: 40.0 * rho.size)
+@njit(cache=True, nogil=True)
+def power_energy(rho, strength, exponent, slope, curve, part, parts):
     """Fill ``U'`` of ``U = strength rho^m / (m - 1)`` and ``rho^(m - 2)``, panel after panel."""
-    for panel in prange(rho.shape[0]):
+    panels = rho.shape[0]
+    for panel in range(part * panels // parts, (part + 1) * panels // parts):
         for i in range(rho.shape[1]):
             for k in range(LANES):
                 value = rho[panel, i, k]
@@ -288,10 +295,11 @@ def implicit_panel(start, xi, eps, stage, energy, step, periodic, work, lines, p
                 work[0, :, k] = a[:, k] = b[:, k] = moved[:, k] = 0.0
 
 
-@njit(cache=True, parallel=True)
+@shared(lambda start, *_: 50.0 * start.size)
+@njit(cache=True, nogil=True)
 def implicit_lines(
     start, potential, before, n, after, periodic, step, eps, stage, factor, floor, rho, slope,
-    curve, largest, previous, done, failed, result, a, b, moved,
+    curve, largest, previous, done, failed, result, a, b, moved, part, parts,
 ):  # fmt: skip
     """Do a stage of the implicit step along one axis; `step` is dt times mobility over h^2.
 
@@ -307,7 +315,8 @@ def implicit_lines(
     failed; the coefficients of the linearised lines and the moved density of the face ahead of
     each cell.
     """
-    for panel in prange(a.shape[0]):
+    panels = a.shape[0]
+    for panel in range(part * panels // parts, (part + 1) * panels // parts):
         work, begin, xi = np.empty((7, n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
         origin = origins(panel, before, n, after)
         gather(start, origin, after, begin)
@@ -327,10 +336,12 @@ def implicit_lines(
             scatter(work[0], origin, after, result)
 
 
-@njit(cache=True, parallel=True)
-def linearised_lines(change, before, n, after, periodic, step, a, b, moved, result):
+@shared(lambda change, *_: 10.0 * change.size)
+@njit(cache=True, nogil=True)
+def linearised_lines(change, before, n, after, periodic, step, a, b, moved, result, part, parts):
     """Fill the change of the density that a `change` of the first variation causes."""
-    for panel in prange(a.shape[0]):
+    panels = a.shape[0]
+    for panel in range(part * panels // parts, (part + 1) * panels // parts):
         work, flux = np.empty((5, n, LANES)), np.zeros((n, LANES))
         origin = origins(panel, before, n, after)
         gather(change, origin, after, work[4])

@@ -6,7 +6,9 @@ blocks of rows) and added in order, so the bits do not depend on the number of t
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from wgf.parallel.threads import shared
 
 ROWS_PER_BLOCK = 64
 # sums and maxima may be reassociated to fill vector lanes; the order stays fixed by the code
@@ -21,10 +23,12 @@ def empty(size):
     return room[start : start + size]
 
 
-@njit(cache=True, parallel=True)
-def triad(a, b, c):
+@shared(lambda a, b, c: 0.5 * a.size)
+@njit(cache=True, nogil=True)
+def triad(a, b, c, part, parts):
     """Fill ``a = b + 2.5 c``: the speed of memory."""
-    for i in prange(a.size):
+    n = a.size
+    for i in range(part * n // parts, (part + 1) * n // parts):
         a[i] = b[i] + 2.5 * c[i]
 
 
@@ -105,13 +109,14 @@ def cell_of_variation(factor, unit, across, along):
     return factor * unit + (across + along)
 
 
-@njit(cache=True, parallel=True)
-def first_variation(result, amplitude, unit, profiles, shape):
+@shared(lambda result, *_: 0.5 * result.size)
+@njit(cache=True, nogil=True)
+def first_variation(result, amplitude, unit, profiles, shape, part, parts):
     """Fill `result` with a first variation, see `wgf.eulerian.variation.Variation`."""
     n0, n1, n2, n = shape
     rows, variation = n0 * n1 * n2, (amplitude, unit, profiles)
     blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
             factor, start, across = row_of_variation(variation, shape, place_of(row, shape))
             target, source = result[row * n : (row + 1) * n], unit[start : start + n]
@@ -123,8 +128,9 @@ def first_variation(result, amplitude, unit, profiles, shape):
                 target[:] = source
 
 
-@njit(cache=True, parallel=True)
-def axis_integrals(density, profiles, shape, sums, ends, first):
+@shared(lambda density, profiles, *_: 0.3 * density.size * (1 + len(profiles)))
+@njit(cache=True, nogil=True)
+def axis_integrals(density, profiles, shape, sums, ends, first, part, parts):
     """Fill ``sums[i, 0]`` with the sum of row ``first + i``, ``sums[i, k]`` with that of rho V_k.
 
     ``ends[:, i]`` receives the densities of the first and the last cell of the row.
@@ -133,7 +139,7 @@ def axis_integrals(density, profiles, shape, sums, ends, first):
     n0, n1, n2, n = shape
     rows = sums.shape[0]
     blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         for i in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
             row = first + i
             values = density[row * n : (row + 1) * n]
@@ -146,25 +152,27 @@ def axis_integrals(density, profiles, shape, sums, ends, first):
                 sums[i, k + 1] = across * mass + product(values, profile[n0 + n1 + n2 :])
 
 
-@njit(cache=True, parallel=True)
-def row_products(density, given, n, sums):
+@shared(lambda density, *_: 0.3 * density.size)
+@njit(cache=True, nogil=True)
+def row_products(density, given, n, sums, part, parts):
     """Fill ``sums[row]`` with the sum of ``density given`` over a row of `n` cells."""
     rows = sums.size
     blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         for row in range(block * ROWS_PER_BLOCK, min((block + 1) * ROWS_PER_BLOCK, rows)):
             sums[row] = product(density[row * n : (row + 1) * n], given[row * n : (row + 1) * n])
 
 
-@njit(cache=True, parallel=True)
-def add_amplitude_moments(density, amplitude, rest, moments, begin, first, last):
+@shared(lambda density, amplitude, rest, moments, *_: 0.3 * amplitude.size * moments.size)
+@njit(cache=True, nogil=True)
+def add_amplitude_moments(density, amplitude, rest, moments, begin, first, last, part, parts):
     """Add ``sum_i amplitude_i density[i, r]`` to the moments of the cells ``r`` from `begin` on.
 
     `density` has `rest` cells for every amplitude; only those from `first` to `last` are seen.
     """
     width = max(64, min(1024, moments.size // 16))
     blocks = (moments.size + width - 1) // width
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         low = begin + block * width
         high = min(low + width, begin + moments.size)
         count, i = amplitude.size, 0
@@ -200,15 +208,17 @@ def held_in_row(rho, outer, inner, along, factors, across):
     return lost
 
 
-@njit(cache=True, parallel=True)
-def held_back(density, variation, shape, rows, inner, held):
+@shared(lambda density, variation, shape, rows, *_: 2.0 * rows.size * shape[3])
+@njit(cache=True, nogil=True)
+def held_back(density, variation, shape, rows, inner, held, part, parts):
     """Fill what each of the `rows` at a wall would lose through it.
 
     The neighbours of their cells are those of the rows `inner`.
     """
     _, unit, profiles = variation
     n, along = shape[3], profiles[shape[0] + shape[1] + shape[2] :]
-    for k in prange(rows.size):
+    count = rows.size
+    for k in range(part * count // parts, (part + 1) * count // parts):
         at, near = rows[k], inner[k]
         factor, start, across = row_of_variation(variation, shape, place_of(at, shape))
         factor1, start1, across1 = row_of_variation(variation, shape, place_of(near, shape))
@@ -241,19 +251,23 @@ def products_of_rows(matrix, values, low, high, result):
         result[row] = product(matrix[row], values)
 
 
-@njit(cache=True, parallel=True)
-def features_output(matrix, moments, partials, width):
+@shared(lambda matrix, *_: 0.4 * matrix.size)
+@njit(cache=True, nogil=True)
+def features_output(matrix, moments, partials, width, part, parts):
     """Fill ``partials[block] = moments_block . matrix_block`` for blocks of `width` rows."""
     rows = matrix.shape[0]
-    for block in prange(partials.shape[0]):
+    blocks = partials.shape[0]
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         high = min((block + 1) * width, rows)
         add_rows(matrix, moments, block * width, high, partials[block])
 
 
-@njit(cache=True, parallel=True)
-def features_variation(matrix, residual, result):
+@shared(lambda matrix, *_: 0.4 * matrix.size)
+@njit(cache=True, nogil=True)
+def features_variation(matrix, residual, result, part, parts):
     """Fill ``result[row] = matrix[row] . residual``."""
     rows = matrix.shape[0]
-    for block in prange((rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
+    blocks = (rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         low = block * ROWS_PER_BLOCK
         products_of_rows(matrix, residual, low, min(low + ROWS_PER_BLOCK, rows), result)

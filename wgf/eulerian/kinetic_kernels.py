@@ -8,7 +8,9 @@ off. A density is seen as ``(before, n, …, after)`` around the axes in questio
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from wgf.parallel.threads import shared
 
 LINES_PER_BLOCK = 16
 REACH = 2
@@ -70,8 +72,9 @@ def shift_ring(ring, n, shift, weights, result):
         result[j] += part
 
 
-@njit(cache=True, parallel=True)
-def drift(values, before, n, middle, m, after, periodic, shifts):
+@shared(lambda values, *_: 5.0 * values.size)
+@njit(cache=True, nogil=True)
+def drift(values, before, n, middle, m, after, periodic, shifts, part, parts):
     """Move every cell along a position axis by ``shifts[k]`` cells, `k` its velocity, in place.
 
     `n` cells of the position, `m` of its velocity. On a wall the velocity is turned round: with
@@ -82,7 +85,7 @@ def drift(values, before, n, middle, m, after, periodic, shifts):
     jobs = before * middle * pairs * after
     blocks = (jobs + LINES_PER_BLOCK - 1) // LINES_PER_BLOCK
     stride, step = middle * m * after, after
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         ring, moved, weights = np.empty(2 * n), np.empty(2 * n), np.empty(5)
         for job in range(block * LINES_PER_BLOCK, min((block + 1) * LINES_PER_BLOCK, jobs)):
             a = job % after
@@ -113,8 +116,9 @@ def inside(line, i, n):
     return line[min(max(i, 0), n - 1)]
 
 
-@njit(cache=True, parallel=True)
-def kick(values, before, outer, n, after, shifts):
+@shared(lambda values, *_: 5.0 * values.size)
+@njit(cache=True, nogil=True)
+def kick(values, before, outer, n, after, shifts, part, parts):
     """Move the cells along a velocity axis by ``shifts[p]`` cells, `p` the position, in place.
 
     `before` positions, `outer` and `after` cells of the other velocities. What would leave the
@@ -122,7 +126,7 @@ def kick(values, before, outer, n, after, shifts):
     """
     jobs = before * outer * after
     blocks = (jobs + LINES_PER_BLOCK - 1) // LINES_PER_BLOCK
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         line, weights = np.empty(n), np.empty(5)
         for job in range(block * LINES_PER_BLOCK, min((block + 1) * LINES_PER_BLOCK, jobs)):
             p = job // (outer * after)
@@ -148,13 +152,14 @@ def kick(values, before, outer, n, after, shifts):
                 values[origin + j * after] += part
 
 
-@njit(cache=True, parallel=True)
-def contract(values, before, n, after, factor):
+@shared(lambda values, *_: 5.0 * values.size)
+@njit(cache=True, nogil=True)
+def contract(values, before, n, after, factor, part, parts):
     """Contract a symmetric velocity axis towards 0 by `factor` of at most 1, in place."""
     jobs = before * after
     blocks = (jobs + LINES_PER_BLOCK - 1) // LINES_PER_BLOCK
     centre = 0.5 * n
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         line, weights = np.empty(n), np.empty(5)
         for job in range(block * LINES_PER_BLOCK, min((block + 1) * LINES_PER_BLOCK, jobs)):
             origin = (job // after) * n * after + job % after
@@ -190,15 +195,16 @@ def product(left, right):
     return result
 
 
-@njit(cache=True, parallel=True)
-def spread(values, before, n, after, matrix, first, last):
+@shared(lambda values, *_: 10.0 * values.size)
+@njit(cache=True, nogil=True)
+def spread(values, before, n, after, matrix, first, last, part, parts):
     """Multiply the lines along a velocity axis by a banded matrix of non-negative entries.
 
     Row ``i`` of `matrix` is 0 outside ``first[i] … last[i] - 1``.
     """
     jobs = before * after
     blocks = (jobs + LINES_PER_BLOCK - 1) // LINES_PER_BLOCK
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         line = np.empty(n)
         for job in range(block * LINES_PER_BLOCK, min((block + 1) * LINES_PER_BLOCK, jobs)):
             origin = (job // after) * n * after + job % after
@@ -210,12 +216,13 @@ def spread(values, before, n, after, matrix, first, last):
                 )
 
 
-@njit(cache=True, parallel=True)
-def entropy(values, partials):
+@shared(lambda values, *_: 8.0 * values.size)
+@njit(cache=True, nogil=True)
+def entropy(values, partials, part, parts):
     """Fill the sums of ``rho log rho`` over fixed blocks of cells."""
     blocks = partials.size
     width = (values.size + blocks - 1) // blocks
-    for block in prange(blocks):
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         total = 0.0
         for i in range(block * width, min((block + 1) * width, values.size)):
             if values[i] > 0.0:
@@ -223,15 +230,16 @@ def entropy(values, partials):
         partials[block] = total
 
 
-@njit(cache=True, parallel=True)
-def friction_loss(values, before, n, after, spacing, lower, temperature, losses):
+@shared(lambda values, *_: 10.0 * values.size)
+@njit(cache=True, nogil=True)
+def friction_loss(values, before, n, after, spacing, lower, temperature, losses, part, parts):
     """Fill one number a line: the sum over faces of ``|r + T ∂_r log rho|^2 rho``.
 
     The flux of Scharfetter and Gummel times the difference of ``|r|^2 / 2 + T log rho``: what the
     discrete energy loses. Next to an empty cell, the flux squared over the mean of both cells.
     """
     jobs = before * after
-    for job in prange(jobs):
+    for job in range(part * jobs // parts, (part + 1) * jobs // parts):
         origin = (job // after) * n * after + job % after
         total = 0.0
         for i in range(n - 1):

@@ -13,11 +13,12 @@ decides which numbers they are given.
 
 import numpy as np
 from llvmlite.ir import FunctionType
-from numba import get_num_threads, njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from wgf.eulerian.kernels import cell_of_variation, row_of_variation
+from wgf.parallel.threads import most_parts, shared
 
 # a tile of a two-dimensional mesh: so many rows; of a larger one: so many rows or rows of together
 # so many cells, on so many planes
@@ -27,7 +28,7 @@ CELLS_PER_TILE = 4096
 PLANES_PER_TILE = 32
 # longer rows are done in pieces
 CELLS_PER_PIECE = 4096
-# between two pieces that a thread keeps
+# between two pieces that a part keeps
 PADDING = 16
 # bytes of a line of the cache: what begins at one is read and written at once
 LINE = 64
@@ -410,17 +411,18 @@ def tiles_of(shape):
 
 
 def room(shape):
-    """Return the room that `transport` needs beside the arrays over cells, a row a thread."""
+    """Return the room that each part of `transport` needs beside the arrays over cells."""
     width, tiles, groups, n = tiles_of(shape)
-    rows = 7 + (2 * width + 3 * (width + 2) if shape[1] > 1 else 2 + 4)
-    threads = min(get_num_threads(), shape[0] * groups * tiles)
-    return np.empty((threads, rows * ((n + PADDING) // 8 * 8) + 32))
+    rows = 7 + (2 * width + 3 * (width + 2) if shape[1] > 1 else 6)
+    size, parts = rows * ((n + PADDING) // 8 * 8) + 32, shape[0] * groups * tiles
+    return np.empty((min(parts, most_parts()), size))
 
 
-@njit(cache=True, parallel=True)
+@shared(lambda density, *_: 1.5 * density.size, most=lambda *arguments: len(arguments[-1]))
+@njit(cache=True, nogil=True)
 def transport(
     density, variation, base, result, shape, periodic, rates, dt, keep, second, outflow, loss,
-    first, last, scratch,
+    first, last, scratch, part, parts,
 ):  # fmt: skip
     """One upwind stage ``result = keep base + (1 - keep) (density + dt L(density))``.
 
@@ -430,21 +432,19 @@ def transport(
     largest outflow rate of each of them, ``sum_axes (u_right^+ + u_left^-) / h``; `loss` its share
     of ``sum_faces u^2 rho / mobility``. `scratch` comes from `room`.
 
-    All axes are done in one visit of a row. Threads take tiles: some rows along the third axis,
-    which are carried along the second one while the planes around them stay in the cache; what
-    crosses a face is evaluated once and kept for the row behind it. The first variation is
-    evaluated row by row where it is needed and never stored.
+    All axes are done in one visit of a row. Parts are tiles: some rows along the third axis,
+    which are carried along the second one while the planes around them stay in the cache; a face
+    is evaluated once and kept for the row behind it, the first variation row by row, never stored.
     """
     width, tiles, groups, n = tiles_of(shape)
-    tasks, threads = shape[0] * groups * tiles, scratch.shape[0]
-    for thread in prange(threads):
-        for task in range(thread * tasks // threads, (thread + 1) * tasks // threads):
-            i0, group, k = task // (groups * tiles), task // tiles % groups, task % tiles
-            planes = group * PLANES_PER_TILE, min((group + 1) * PLANES_PER_TILE, shape[1])
-            tile = k * width, min((k + 1) * width, shape[2])
-            for column in range(0, shape[3], n):
-                sweep(
-                    density, variation, base, result, shape, periodic, rates, dt, keep, second,
-                    outflow, loss, first, last, i0, planes, tile, column,
-                    min(n, shape[3] - column), scratch[thread],
-                )  # fmt: skip
+    tasks = shape[0] * groups * tiles
+    for task in range(part * tasks // parts, (part + 1) * tasks // parts):
+        i0, group, k = task // (groups * tiles), task // tiles % groups, task % tiles
+        planes = group * PLANES_PER_TILE, min((group + 1) * PLANES_PER_TILE, shape[1])
+        tile = k * width, min((k + 1) * width, shape[2])
+        for column in range(0, shape[3], n):
+            sweep(
+                density, variation, base, result, shape, periodic, rates, dt, keep, second,
+                outflow, loss, first, last, i0, planes, tile, column,
+                min(n, shape[3] - column), scratch[part],
+            )  # fmt: skip

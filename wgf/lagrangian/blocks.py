@@ -1,14 +1,8 @@
-"""Work by fixed blocks on as many threads as there are: the bits do not depend on their number."""
+"""Fixed blocks of rows, and memory that every thread keeps for them."""
 
-import functools
-import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-
-from wgf.lagrangian.kernels import get_num_threads
-from wgf.parallel.threads import one_library_thread
 
 
 def power_of_two(columns, entries, least, most):
@@ -21,23 +15,6 @@ def power_blocks(rows, columns, entries, least, most):
     step = power_of_two(columns, entries, least, most)
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
-
-
-def each(work, blocks):
-    """Return ``work(block)`` for every block, in their order; `work` calls no parallel kernel."""
-    blocks = list(blocks)
-    threads = min(get_num_threads(), len(blocks))
-    with one_library_thread():
-        if threads < 2:
-            return [work(block) for block in blocks]
-        # numpy's ways with overflow are those of a thread
-        ways = np.geterr()
-
-        def alike(block):
-            with np.errstate(**ways):
-                return work(block)
-
-        return list(_pool(threads).map(alike, blocks))
 
 
 class Scratch(threading.local):
@@ -56,12 +33,3 @@ class Scratch(threading.local):
         if len(self.arrays[0]) < count:
             self.arrays = [np.empty((count, width), kind) for width, kind in self.columns]
         return [array[:count] for array in self.arrays]
-
-
-@functools.cache
-def _pool(threads):
-    return ThreadPoolExecutor(threads, thread_name_prefix="wgf")
-
-
-# threads do not live on in a forked process
-os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -8,10 +8,11 @@ from wgf import checks
 from wgf.functional.activations import RELU
 from wgf.functional.features import FeatureMap, Neurons
 from wgf.lagrangian import blocks
-from wgf.lagrangian.blocks import Scratch, each
+from wgf.lagrangian.blocks import Scratch
 from wgf.lagrangian.particles import ParticleMethod, ParticleStepper
 from wgf.lagrangian.products import Products, feature_products
 from wgf.measures.particles import Particles
+from wgf.parallel.threads import each
 from wgf.stepping import Diagnosis, Fixed, Trial
 
 # blocks of 4 MiB at most: large enough for a product at full speed, enough of them to share among

@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 from llvmlite.ir import IntType
-from numba import get_num_threads, njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["get_num_threads"]
+from wgf.parallel.threads import shared
 
 PARTICLES_PER_BLOCK = 256
 RELU, TANH, SIGMOID = 0, 1, 2
@@ -73,7 +73,7 @@ def scale_of(activation):
 @njit(cache=True)
 def constant_of(activation, residual):
     """Return the product of the residual with that constant ``1 - c``."""
-    # not in a parallel kernel, where the order of the sum would be that of the threads
+    # in a kernel of its own, so that the order of the sum is that of the code
     return (1.0 - scale_of(activation)) * residual.sum()
 
 
@@ -100,14 +100,16 @@ def add_activated(inputs, w, moment, activation, part):
             part[k] += moment * tanh(w1 * x1[k] + w2 * x2[k] + w3 * x3[k])
 
 
-@njit(cache=True, parallel=True)
-def neuron_output(inputs, activation, points, weights, partials):
+@shared(lambda inputs, activation, points, *_: 0.7 * inputs[0].size * len(points))
+@njit(cache=True, nogil=True)
+def neuron_output(inputs, activation, points, weights, partials, part, parts):
     """Fill ``partials[block, k] = sum_i weights_i a_i sigma(w_i . x_k)``, a tuple of three inputs.
 
     Inputs that a neuron does not have are zeros, its bias is the weight of an input of ones.
     """
     m = points.shape[0]
-    for block in prange(partials.shape[0]):
+    blocks = partials.shape[0]
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         part = partials[block]
         part[:] = 0.0
         total = 0.0
@@ -149,12 +151,14 @@ def sums_of_slopes(inputs, w, activation, residual):
     return c * value, c * c * sum1, c * c * sum2, c * c * sum3
 
 
-@njit(cache=True, parallel=True)
-def neuron_gradient(inputs, activation, points, residual, result):
+@shared(lambda inputs, activation, points, *_: 1.0 * inputs[0].size * len(points))
+@njit(cache=True, nogil=True)
+def neuron_gradient(inputs, activation, points, residual, result, part, parts):
     """Fill ``result[i]`` with the gradient of ``<residual, a sigma(w . x)>``."""
     m, d = points.shape
     constant = constant_of(activation, residual)
-    for block in prange((m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK):
+    blocks = (m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             sums = sums_of_slopes(inputs, weights_of(points, i), activation, residual)
             result[i, 0] = constant + sums[0]
@@ -209,11 +213,13 @@ def slopes(activated, amplitudes, activation, residual, slope, sums):
         sums[i, 0], sums[i, 1] = constant + c * value, total
 
 
-@njit(cache=True, parallel=True)
-def dirichlet_output(order, points, weights, partials):
+@shared(lambda order, points, *_: 1.5 * order * len(points))
+@njit(cache=True, nogil=True)
+def dirichlet_output(order, points, weights, partials, part, parts):
     """Fill ``partials[block]`` with the Fourier features of spikes on the circle, unscaled."""
     m = points.shape[0]
-    for block in prange(partials.shape[0]):
+    blocks = partials.shape[0]
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         part = partials[block]
         part[:] = 0.0
         for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
@@ -231,11 +237,13 @@ def dirichlet_output(order, points, weights, partials):
                 part[order + k] += moment * sine
 
 
-@njit(cache=True, parallel=True)
-def dirichlet_gradient(order, points, residual, result):
+@shared(lambda order, points, *_: 2.0 * order * len(points))
+@njit(cache=True, nogil=True)
+def dirichlet_gradient(order, points, residual, result, part, parts):
     """Fill ``result[i]`` with the gradient of ``w <residual, psi(x)>``, `residual` scaled."""
     m = points.shape[0]
-    for block in prange((m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK):
+    blocks = (m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             angle = 2.0 * math.pi * points[i, 1]
             turn_cosine, turn_sine = math.cos(angle), math.sin(angle)
@@ -252,11 +260,13 @@ def dirichlet_gradient(order, points, residual, result):
             result[i, 1] = points[i, 0] * 2.0 * math.pi * slope
 
 
-@njit(cache=True, parallel=True)
-def gaussian_output(samples, std, points, weights, partials):
+@shared(lambda samples, std, points, *_: 2.0 * samples.size * len(points))
+@njit(cache=True, nogil=True)
+def gaussian_output(samples, std, points, weights, partials, part, parts):
     """Fill ``partials[block, k] = sum_i weights_i w_i psi(samples_k - x_i)``, sorted samples."""
     m = points.shape[0]
-    for block in prange(partials.shape[0]):
+    blocks = partials.shape[0]
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         part = partials[block]
         part[:] = 0.0
         for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
@@ -269,11 +279,13 @@ def gaussian_output(samples, std, points, weights, partials):
                 part[k] += moment * math.exp(-0.5 * z * z)
 
 
-@njit(cache=True, parallel=True)
-def gaussian_gradient(samples, std, points, residual, result):
+@shared(lambda samples, std, points, *_: 2.0 * samples.size * len(points))
+@njit(cache=True, nogil=True)
+def gaussian_gradient(samples, std, points, residual, result, part, parts):
     """Fill ``result[i]`` with the gradient of ``w <residual, psi(. - x)>``, sorted samples."""
     m = points.shape[0]
-    for block in prange((m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK):
+    blocks = (m + PARTICLES_PER_BLOCK - 1) // PARTICLES_PER_BLOCK
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         for i in range(block * PARTICLES_PER_BLOCK, min((block + 1) * PARTICLES_PER_BLOCK, m)):
             x = points[i, 1]
             start = np.searchsorted(samples, x - GAUSSIAN_REACH * std)

@@ -9,9 +9,9 @@ import numpy as np
 from wgf.functional.features import BLOCK_ENTRIES as FEATURE_ENTRIES
 from wgf.functional.features import Dirichlet, FeatureMap, Filter, Gaussian, Neurons
 from wgf.lagrangian import kernels
-from wgf.lagrangian.blocks import Scratch, each, power_blocks
+from wgf.lagrangian.blocks import Scratch, power_blocks
 from wgf.parallel import sum_of_rows
-from wgf.parallel.threads import one_library_thread
+from wgf.parallel.threads import each, one_library_thread
 
 # more weights per neuron, a bias included, are for matrix products
 FUSED_WEIGHTS = 3
@@ -184,7 +184,7 @@ class _Wide(Products):
                     self.points[rows], activated = points[rows], self.kept[rows]
                 self._activate(points[rows], moments[rows], space, activated, part)
 
-        each(work, self._blocks(points))
+        each(work, self._blocks(points), self._nanoseconds(len(points)))
         return self.total(parts)
 
     def gradient(self, points, residual, out=None):
@@ -199,7 +199,7 @@ class _Wide(Products):
                 if self.bias:
                     result[rows, -1] = sums[:, 1]
 
-        each(work, self._blocks(points))
+        each(work, self._blocks(points), self._nanoseconds(len(points)))
         return result
 
     def potential(self, points, residual):
@@ -210,8 +210,12 @@ class _Wide(Products):
                 values = self._slopes(rows, points[rows], residual)[1][:, 0]
                 result[rows] = points[rows, 0] * values
 
-        each(work, self._blocks(points))
+        each(work, self._blocks(points), self._nanoseconds(len(points)))
         return result
+
+    def _nanoseconds(self, rows):
+        """Return roughly how long one thread takes for so many particles."""
+        return rows * self.size * (1.0 + 0.05 * self.coordinates)
 
     def _blocks(self, points):
         return power_blocks(len(points), 1, self.together, 1, self.together)

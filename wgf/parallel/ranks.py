@@ -20,11 +20,10 @@ from wgf import checks
 from wgf.parallel.exchange import Exchange
 from wgf.parallel.partition import Partition, sum_of_rows
 
-# what starts processes tells them so: MPICH and Intel MPI, Open MPI, Slurm
+# what starts processes tells them so: MPICH and Intel MPI, Open MPI
 LAUNCHERS = (
     ("PMI_SIZE", "PMI_RANK"),
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
-    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
 # seconds in which rank 0 tells of an error that it met, too
 PATIENCE = 2.5
@@ -34,16 +33,25 @@ CHUNK, CHUNKS = 2048, 256
 
 
 def launched():
-    """Return ``(rank, size)`` as the launcher tells them, ``(0, 1)`` without one."""
+    """Return ``(rank, size)`` as MPI or the launcher tells them, ``(0, 1)`` without one.
+
+    Tasks that Slurm starts are processes of their own, though it gives them what MPI would need to
+    join them: they are ranks once mpi4py is loaded, as ``python -m mpi4py`` does.
+    """
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
+        return mpi.COMM_WORLD.rank, mpi.COMM_WORLD.size
+    tasks = _slurm()
     for size, rank in LAUNCHERS:
-        if os.environ.get(size, "1") != "1":
-            return int(os.environ.get(rank, 0)), int(os.environ[size])
-    return 0, 1
+        found = int(os.environ.get(rank, 0)), int(os.environ.get(size, 1))
+        if found[1] > 1 and found != tasks:
+            return found
+    return tasks if tasks[1] > 1 and "mpi4py" in sys.modules else (0, 1)
 
 
-if launched()[1] > 1:
-    # ranks share the cores: one thread each unless the user says otherwise, before numba is loaded
-    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+def _slurm():
+    """Return ``(task, tasks)`` of a step of Slurm."""
+    return int(os.environ.get("SLURM_PROCID", 0)), int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
 
 
 @functools.cache

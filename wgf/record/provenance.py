@@ -2,12 +2,12 @@
 
 import datetime
 import importlib.metadata
-import os
 import platform
 import subprocess
 import sys
 
 from wgf import __version__
+from wgf.parallel import threads
 
 
 def provenance():
@@ -17,7 +17,7 @@ def provenance():
         found[package] = importlib.metadata.version(package)
     found |= {
         "platform": platform.platform(),
-        "threads": int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1),
+        "threads": threads.number(),
         # of one process; the recorder of several says how many
         "ranks": 1,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
