@@ -24,7 +24,8 @@ def mean_at(k=0, until=0.5, **options):
     return float(wgf.solve(flow, start, until, **options).final.mean()[0])
 
 
-def test_small_loops_are_not_shared():
+def test_small_loops_are_not_shared(monkeypatch):
+    monkeypatch.setattr(pool.Pool, "pays", lambda self: True)
     with threads.using(4):
         assert threads.parts_of(threads.GRAIN) == (1, 1)
         assert threads.parts_of(2.5 * threads.GRAIN) == (2 * threads.PARTS, 2)
@@ -79,6 +80,26 @@ def test_a_late_thread_holds_nobody_up():
     with threads.using(2):
         pool.pool.share(work, 9, 2)
     assert sorted(order) == list(range(9))
+
+
+def test_loops_are_not_shared_for_a_while_where_waiting_costs_more():
+    own, begun = pool.Pool(), threading.Event()
+
+    def work(part):
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(10)
+        else:
+            # as if something else had this thread's processor
+            begun.set()
+            time.sleep(25 * pool.PATIENCE)
+
+    assert own.pays()
+    # the caller does all parts but the one of the other thread, and then waits for that
+    with own.held():
+        own.share(work, 200, 2)
+    assert not own.pays()
+    own._rests = time.perf_counter() - 1.0
+    assert own.pays()
 
 
 def test_no_thread_lasts_beyond_the_solve():

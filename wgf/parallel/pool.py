@@ -14,10 +14,15 @@ import itertools
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 # seconds after which a thread without work ends
 IDLE = 5.0
+# seconds that waiting for other threads may cost in all before loops are not shared for a while
+# (the processors are busy with something else, and a thread held up keeps the others waiting), and
+# for how long; most seconds of gain that are held against it
+PATIENCE, REST, CREDIT = 2e-3, 0.1, 5e-3
 
 
 class Pool:
@@ -30,6 +35,11 @@ class Pool:
         """Forget all threads: they do not live on in a forked process, and may have held locks."""
         self._lock, self._threads, self._users = threading.Lock(), set(), 0
         self._loops: queue.SimpleQueue = queue.SimpleQueue()
+        self._credit, self._rests = 0.0, 0.0
+
+    def pays(self) -> bool:
+        """Return whether sharing has lately saved time; after a rest it is tried again."""
+        return not self._rests or time.perf_counter() > self._rests
 
     def share(self, work: Callable[[int], object], parts: int, threads: int) -> None:
         """Call ``work(part)`` for every part on this thread and ``threads - 1`` others.
@@ -46,8 +56,15 @@ class Pool:
         # threads that have not come for the last loop need not be called for this one
         for _ in range(others - self._loops.qsize()):
             self._loops.put(loop)
-        loop.take()
+        began = time.perf_counter()
+        own = loop.take()
+        done = time.perf_counter()
         loop.wait()
+        # what the others did would have taken this thread as long as what it did itself
+        saved = (parts - own) * (done - began) / max(own, 1) - (time.perf_counter() - done)
+        self._credit, self._rests = min(self._credit + saved, CREDIT), 0.0
+        if self._credit < -PATIENCE:
+            self._credit, self._rests = 0.0, done + REST
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -92,8 +109,10 @@ class _Loop:
         self._all.acquire()
 
     def take(self):
-        """Do parts until none is left."""
+        """Do parts until none is left and return how many."""
+        count = 0
         while (part := self._next()) < self.parts:
+            count += 1
             try:
                 if self.error is None:
                     self.work(part)
@@ -101,6 +120,7 @@ class _Loop:
                 self.error = error
             if self._done() == self.parts:
                 self._all.release()
+        return count
 
     def wait(self):
         """Wait for the parts that others have begun."""

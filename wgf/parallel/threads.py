@@ -87,7 +87,7 @@ def parts_of(work: float, most: int | None = None) -> tuple[int, int]:
         Nanoseconds that one thread would take, roughly.
     """
     threads = min(number(), int(work / GRAIN))
-    if threads < 2 or inside():
+    if threads < 2 or inside() or not pool.pays():
         return 1, 1
     parts = PARTS * threads if most is None else min(PARTS * threads, most)
     return parts, threads
