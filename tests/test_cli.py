@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -514,11 +515,17 @@ def test_profile_tells_shares_and_changes_nothing(folder, capsys):
         assert one.problem == two.problem
         np.testing.assert_array_equal(one.final.points, two.final.points)
         np.testing.assert_array_equal(one.final.weights, two.final.weights)
-        part = text[text.index(f"{side}: time") :].splitlines()[1:5]
-        assert part[2].split()[:2] == [str(len(one.diagnostics["t"]) - 2), "steps"]
-        shares = [float(line.split()[-1].rstrip("%")) for line in part]
+        part = text[text.index(f"{side}: time") :].splitlines()[1:6]
+        steps = len(one.diagnostics["t"]) - 1
+        assert part[2].split()[:2] == [str(steps), "steps"]
+        shares = [float(re.search(r"([\d.]+)%", line)[1]) for line in part]
         # each is rounded to a tenth of a per cent
-        assert abs(sum(shares) - 100) <= 0.4
+        assert abs(sum(shares) - 100) <= 0.5
+        # and the run holds it, which inspecting it tells
+        held = one.provenance["seconds"]
+        assert held["steps"] == steps and 0 < held["step"] < held["total"]
+        assert cli.status(argv=["inspect", f"a/{side}"]) == 0
+        assert f"{steps} steps" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

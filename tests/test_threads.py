@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -257,3 +258,19 @@ def test_idle_threads_end(monkeypatch):
     while own._threads and time.monotonic() < ended:
         time.sleep(0.01)
     assert not own._threads
+
+
+def solution(k):
+    """Return a solve of which a function has no name."""
+    flow = wgf.GradientFlow(wgf.Potential(lambda p: 0.5 * (1 + k) * p[:, 0] ** 2))
+    return wgf.solve(flow, wgf.Density.normal(MESH, 0.5, 0.3), 0.2)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_solutions_come_back_from_other_processes():
+    found, here = forked(solution, 1), solution(1)
+    assert np.array_equal(found.final.values, here.final.values)
+    assert np.array_equal(found.diagnostics["objective"], here.diagnostics["objective"])
+    assert found.functional is None and here.functional is not None
+    named = wgf.solve(wgf.GradientFlow(wgf.Ridge(1.0)), here.snapshots[0], 0.2)
+    assert pickle.loads(pickle.dumps(named)).functional is not None

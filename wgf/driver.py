@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import importlib
 import warnings
@@ -14,8 +15,9 @@ from wgf import checks, parallel
 from wgf.flows import HeavyBall
 from wgf.measures.base import Measure
 from wgf.parallel import threads as policy
+from wgf.parallel.compiled_kernels import compiling
 from wgf.parallel.threads import one_library_thread
-from wgf.record.progress import Profile, reporter
+from wgf.record.progress import Profile, reporter, tell_compiling
 from wgf.record.recorder import Recorder
 from wgf.record.solution import Solution
 from wgf.stepping import Method, defaults, require
@@ -237,9 +239,15 @@ def solve(
     world = parallel.world()
     # a condition on the measure needs it on every rank
     world = world.keeping(world.size == 1 or save is None or any(each.looks for each in conditions))
-    # an overflow shows in the objective, which a sentence reports
-    with policy.using(threads), one_library_thread(), np.errstate(all="ignore"):
+    told = tell_compiling if progress is True and world.rank == 0 else None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(policy.using(threads))
+        stack.enter_context(one_library_thread())
+        profile.watch = stack.enter_context(compiling(told))
+        # an overflow shows in the objective, which a sentence reports
+        stack.enter_context(np.errstate(all="ignore"))
         recorder = Recorder(flow, start, method, world, save, overwrite, resume)
+        recorder.profile = profile
         measure = recorder.stored() if resume else start
         try:
             with profile("prepare"):

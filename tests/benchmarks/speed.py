@@ -100,12 +100,13 @@ class Transport:
         self.outflow, self.loss = np.empty(rows), np.empty(rows)
         self.variation = Variation.stored(self.potential, self.shape)
         self.scratch = transport_kernels.room(self.shape)
+        self.kind = transport_kernels.kind_of(self.shape, self.order)
 
     def stage(self, density, base, result, keep):
         """Do one stage and return its step bound."""
         transport_kernels.transport(
             density, self.variation.arrays, base, result, self.shape, self.periodic, self.rates,
-            self.case.dt, keep, self.order == 2, self.outflow, self.loss, 0, self.loss.size,
+            self.case.dt, keep, self.kind, self.outflow, self.loss, 0, self.loss.size,
             self.scratch,
         )  # fmt: skip
         return self.outflow.max(), self.loss.sum()

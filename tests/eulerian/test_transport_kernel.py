@@ -54,10 +54,11 @@ def stage(density, potential, base, periodic, rates, dt, keep, second, first=0, 
         variation = Variation.stored(np.ravel(potential), shape4)
     else:
         variation = Variation(*potential, shape4)
+    kind = transport_kernels.kind_of(shape4, 2 if second else 1)
     transport_kernels.transport(
         density.ravel(), variation.arrays, base.ravel(), result, shape4,
         (False,) * missing + periodic, np.concatenate([np.zeros(missing), rates]), dt, keep,
-        second, outflow, loss, first, last, transport_kernels.room(shape4),
+        kind, outflow, loss, first, last, transport_kernels.room(shape4),
     )  # fmt: skip
     return result, outflow, loss
 

@@ -15,7 +15,7 @@ def test_plain_python_gives_the_reference_and_the_compiled_numbers(tmp_path):
     """In a process of its own: Numba is told before it is imported."""
     done = subprocess.run(
         [sys.executable, FOLDER / "without_jit.py", tmp_path / "states.npz"],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=300,

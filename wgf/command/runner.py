@@ -28,7 +28,7 @@ from wgf.command.settings import ALWAYS, ASKED, OPTIONS, SIDES, Place, Settings
 from wgf.command.sides import Side, sides
 from wgf.command.signals import Ended, Signals, Stopped
 from wgf.record.directory import is_run
-from wgf.record.progress import Profile, reporter
+from wgf.record.progress import Profile, reporter, tell_compiling
 
 REQUIRED = ("flow", "start", "until")
 KEYS = (*REQUIRED, "every", "at", "stop", "tolerance", "gap", "methods", "particles", "report")
@@ -331,6 +331,7 @@ def solve_side(
 ) -> object:
     """Return the solution of one side; `note` is what a new run stores as its options."""
     from wgf.driver import solve
+    from wgf.parallel.compiled_kernels import compiling
 
     path = place.sides[side.name]
     profile = Profile() if settings.profile else None
@@ -345,20 +346,26 @@ def solve_side(
         if show is not None:
             show(row)
 
+    told = (
+        functools.partial(tell_compiling, side.name)
+        if show is not None and parallel.launched()[0] == 0
+        else None
+    )
     try:
-        solution = solve(
-            system.flow,
-            side.start,
-            **_times(system),
-            method=side.method,
-            save=path,
-            overwrite=settings.overwrite,
-            resume=not settings.overwrite and parallel.world().broadcast(is_run(path)),
-            stop=Ended(signals, system.stop),
-            progress=progress,
-            threads=settings.threads,
-            profile=profile,
-        )
+        with compiling(told):
+            solution = solve(
+                system.flow,
+                side.start,
+                **_times(system),
+                method=side.method,
+                save=path,
+                overwrite=settings.overwrite,
+                resume=not settings.overwrite and parallel.world().broadcast(is_run(path)),
+                stop=Ended(signals, system.stop),
+                progress=progress,
+                threads=settings.threads,
+                profile=profile,
+            )
     except checks.NumericalError as error:
         last = place.last_snapshot(side.name)
         raise checks.NumericalError(

@@ -132,6 +132,7 @@ class Upwind:
         self.stored = stores or not discrete.factors
         self._between = self.room() if order == 2 else None
         self._scratch = transport_kernels.room(self.slab.shape)
+        self._kind = transport_kernels.kind_of(self.slab.shape, order)
         rows = self.slab.last - self.slab.first
         self._outflow, self._loss = np.empty(rows), np.empty(rows)
         self._blocks = np.arange(0, rows, kernels.ROWS_PER_BLOCK)
@@ -178,10 +179,10 @@ class Upwind:
         """Do one stage; return its dissipation and the largest outflow rate."""
         if self.discrete.diffusion:
             return self._diffuse(density, variation.values, base, result, dt, keep)
-        slab, second = self.slab, self.order == 2
+        slab = self.slab
         transport_kernels.transport(
             density, variation.arrays, base, result, slab.shape, slab.periodic, self.rates, dt,
-            keep, second, self._outflow, self._loss, slab.first, slab.last, self._scratch,
+            keep, self._kind, self._outflow, self._loss, slab.first, slab.last, self._scratch,
         )  # fmt: skip
         largest = slab.largest(float(self._outflow.max()))
         losses = np.add.reduceat(self._loss, self._blocks)

@@ -10,8 +10,8 @@ density ``exp(-xi / eps)`` and is the upwind flux as ``eps`` tends to 0.
 """
 
 import numpy as np
-from numba import njit
 
+from wgf.parallel.compiled_kernels import njit
 from wgf.parallel.threads import shared
 
 # lines solved side by side, one a vector lane: enough of them to hide the time of a division

@@ -6,8 +6,8 @@ blocks of rows) and added in order, so the bits do not depend on the number of t
 """
 
 import numpy as np
-from numba import njit
 
+from wgf.parallel.compiled_kernels import njit
 from wgf.parallel.threads import shared
 
 ROWS_PER_BLOCK = 64

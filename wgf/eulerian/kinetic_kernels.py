@@ -8,8 +8,8 @@ off. A density is seen as ``(before, n, …, after)`` around the axes in questio
 """
 
 import numpy as np
-from numba import njit
 
+from wgf.parallel.compiled_kernels import njit
 from wgf.parallel.threads import shared
 
 LINES_PER_BLOCK = 16

@@ -7,17 +7,17 @@ bits depend neither on the number of threads nor on how the rows are shared out.
 No wall is treated: the neighbour beyond a wall is the cell itself, so that the difference of the
 first variation, and with it the velocity and the flux through the wall, is exactly zero.
 
-The flux is written once, in `face`, the reconstruction in `limited_half_slope`; everything else
-decides which numbers they are given.
+The flux is written once, in `face`, the reconstruction in `limited_half_slope`.
 """
 
 import numpy as np
 from llvmlite.ir import FunctionType
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from wgf.eulerian.kernels import cell_of_variation, row_of_variation
+from wgf.parallel.compiled_kernels import njit
 from wgf.parallel.threads import most_parts, shared
 
 # a tile of a two-dimensional mesh: so many rows; of a larger one: so many rows or rows of together
@@ -26,10 +26,8 @@ ROWS_PER_TILE = 64
 ROWS_OF_A_PLANE = 20
 CELLS_PER_TILE = 4096
 PLANES_PER_TILE = 32
-# longer rows are done in pieces
-CELLS_PER_PIECE = 4096
-# between two pieces that a part keeps
-PADDING = 16
+CELLS_PER_PIECE = 4096  # of a longer row
+PADDING = 16  # between two pieces that a part keeps
 # bytes of a line of the cache: what begins at one is read and written at once
 LINE = 64
 
@@ -224,7 +222,7 @@ def stage_of_row(second):
             result[j] = fused(keep, base[j] - new, new)
         return peak, lost
 
-    @njit
+    @njit()
     def begin(rate, axis, before, previous, here, xi, n):
         """Set what the row before leaves behind, see `across`; `previous` is the one before it."""
         after, _, _, xi_before, kept = axis
@@ -242,12 +240,20 @@ second_order_row, second_order_begin = stage_of_row(True)
 
 
 @njit(cache=True, forceinline=True)
-def begin(second, rate, axis, around, here, xi, n):
+def begin(low, rate, axis, around, here, xi, n):
     """Set what the row before leaves behind; `around` are the rows `beside` the present one."""
-    if second:
+    if low is None:
         second_order_begin(rate, axis, around[1], around[0], here, xi, n)
     else:
         first_order_begin(rate, axis, around[1], around[0], here, xi, n)
+
+
+@njit(cache=True, forceinline=True)
+def stage(low, line, xi, axes, rates, target):
+    """Do one stage in a row; where `low` is None nothing of the first order is compiled."""
+    if low is None:
+        return second_order_row(line, xi, axes, rates, *target)
+    return first_order_row(line, xi, axes, rates, *target)
 
 
 @njit(cache=True, forceinline=True)
@@ -304,8 +310,8 @@ def pair(pieces, number, size):
 
 @njit(cache=True)
 def sweep(
-    density, variation, base, result, shape, periodic, rates, dt, keep, second, outflow, loss,
-    first, last, i0, planes, tile, column, n, scratch,
+    density, variation, base, result, shape, periodic, rates, dt, keep, low, volume, space,
+    outflow, loss, first, last, i0, planes, tile, column, n, scratch,
 ):  # fmt: skip
     """Do pieces of the rows ``first … last`` of a tile, see `transport`."""
     n0, n1, n2, cells = shape
@@ -353,7 +359,7 @@ def sweep(
             else:
                 other = neighbour(i2, 1, n2, periodic[2])
                 target = shifted(ring, (m + 1 & 3) * piece)
-                variation_row(variation, shape, wrap, (i0, 0, other), column, target, n)
+                variation_row(variation, shape, wrap, (i0, i1, other), column, target, n)
                 xi = shifted(ring, (m & 3) * piece)
                 # along an axis of one cell every neighbour is the cell itself
                 xi1 = xi, xi
@@ -363,36 +369,26 @@ def sweep(
             density_row(density, row * cells, column, cells, wrap, line, n)
             a2 = further2[2], xi2[1], further2[3], xi2[0], kept2
             if i2 == tile[0] or row == first:
-                begin(second, r2, a2, further2, line, xi, n)
+                begin(low, r2, a2, further2, line, xi, n)
             target = dt, at(base, start), at(result, start), keep, n
-            if n0 * n1 == 1:
-                if second:
-                    found = second_order_row(line, xi, (a2,), (r3, r2), *target)
-                else:
-                    found = first_order_row(line, xi, (a2,), (r3, r2), *target)
+            if volume is None:
+                found = stage(low, line, xi, (a2,), (r3, r2), target)
             else:
                 further1 = beside(density, start, i1, n1, n2 * cells, periodic[1])
                 kept1 = pair(pieces, 7 + 2 * (m - 1 if n1 > 1 else 0), piece)
                 a1 = further1[2], xi1[1], further1[3], xi1[0], kept1
                 if i1 == planes[0] or row - n2 < first:
-                    begin(second, r1, a1, further1, line, xi, n)
-                if n0 == 1:
-                    if second:
-                        found = second_order_row(line, xi, (a2, a1), (r3, r2, r1), *target)
-                    else:
-                        found = first_order_row(line, xi, (a2, a1), (r3, r2, r1), *target)
+                    begin(low, r1, a1, further1, line, xi, n)
+                if space is None:
+                    found = stage(low, line, xi, (a2, a1), (r3, r2, r1), target)
                 else:
                     further0 = beside(density, start, i0, n0, n1 * n2 * cells, periodic[0])
                     for q in range(0 if stored else 2):
                         other = neighbour(i0, 2 * q - 1, n0, periodic[0])
                         variation_row(variation, shape, wrap, (other, i1, i2), column, xi0[q], n)
                     a0 = further0[2], xi0[1], further0[3], xi0[0], kept0
-                    axes, speeds = (a2, a1, a0), (r3, r2, r1, r0)
-                    begin(second, r0, a0, further0, line, xi, n)
-                    if second:
-                        found = second_order_row(line, xi, axes, speeds, *target)
-                    else:
-                        found = first_order_row(line, xi, axes, speeds, *target)
+                    begin(low, r0, a0, further0, line, xi, n)
+                    found = stage(low, line, xi, (a2, a1, a0), (r3, r2, r1, r0), target)
             peak, lost = found
             if column > 0:
                 peak = larger(peak, outflow[row - first])
@@ -405,9 +401,13 @@ def tiles_of(shape):
     """Return ``(rows of a tile, tiles of a plane, groups of planes, cells of a piece)``."""
     _, n1, n2, cells = shape
     width = ROWS_PER_TILE if n1 == 1 else max(4, min(ROWS_OF_A_PLANE, CELLS_PER_TILE // cells))
-    width = min(width, n2)
-    groups = (n1 + PLANES_PER_TILE - 1) // PLANES_PER_TILE
+    width, groups = min(width, n2), (n1 + PLANES_PER_TILE - 1) // PLANES_PER_TILE
     return width, (n2 + width - 1) // width, groups, min(cells, CELLS_PER_PIECE)
+
+
+def kind_of(shape, order):
+    """Return what the compiler is told by None or True: of first order, of three axes, of four."""
+    return tuple(each or None for each in (order == 1, shape[0] * shape[1] > 1, shape[0] > 1))
 
 
 def room(shape):
@@ -421,7 +421,7 @@ def room(shape):
 @shared(lambda density, *_: 1.5 * density.size, most=lambda *arguments: len(arguments[-1]))
 @njit(cache=True, nogil=True)
 def transport(
-    density, variation, base, result, shape, periodic, rates, dt, keep, second, outflow, loss,
+    density, variation, base, result, shape, periodic, rates, dt, keep, kind, outflow, loss,
     first, last, scratch, part, parts,
 ):  # fmt: skip
     """One upwind stage ``result = keep base + (1 - keep) (density + dt L(density))``.
@@ -430,7 +430,7 @@ def transport(
     first variation as ``(amplitude, unit, profiles)``, see `kernels.first_variation`; `rates`
     holds mobility / h^2 by axis. Only the rows ``first … last`` are made. `outflow` receives the
     largest outflow rate of each of them, ``sum_axes (u_right^+ + u_left^-) / h``; `loss` its share
-    of ``sum_faces u^2 rho / mobility``. `scratch` comes from `room`.
+    of ``sum_faces u^2 rho / mobility``. `kind` comes from `kind_of`, `scratch` from `room`.
 
     All axes are done in one visit of a row. Parts are tiles: some rows along the third axis,
     which are carried along the second one while the planes around them stay in the cache; a face
@@ -444,7 +444,7 @@ def transport(
         tile = k * width, min((k + 1) * width, shape[2])
         for column in range(0, shape[3], n):
             sweep(
-                density, variation, base, result, shape, periodic, rates, dt, keep, second,
-                outflow, loss, first, last, i0, planes, tile, column,
+                density, variation, base, result, shape, periodic, rates, dt, keep, kind[0],
+                kind[1], kind[2], outflow, loss, first, last, i0, planes, tile, column,
                 min(n, shape[3] - column), scratch[part],
             )  # fmt: skip

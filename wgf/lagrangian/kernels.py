@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 from llvmlite.ir import IntType
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from wgf.parallel.compiled_kernels import njit
 from wgf.parallel.threads import shared
 
 PARTICLES_PER_BLOCK = 256

@@ -130,45 +130,76 @@ class _Lines(_Reporter):
         print(line, file=self.stream, flush=True)
 
 
+def tell_compiling(title: str = "", stream=None) -> None:
+    """Say why nothing is heard for a while."""
+    head = f"{title}: " if title else ""
+    print(
+        f"{head}compiling kernels, once after an installation",
+        file=sys.stderr if stream is None else stream,
+        flush=True,
+    )
+
+
 class Profile:
     """Where the time of a run goes: the driver says what it is doing, ``with profile("step"):``.
 
     Attributes
     ----------
     spent : dict of float
-        Seconds by activity: ``"prepare"``, ``"first"`` for the first step, which compiles,
-        ``"step"`` for all later ones, and what else was named, such as ``"store"``.
+        Seconds by activity: ``"compile"``, ``"prepare"``, ``"step"`` and ``"store"``; what was
+        compiled in the others is not theirs.
     count : int
         Number of steps.
+    watch : object or None
+        Its attribute `seconds` says how long was compiled so far.
     """
 
     def __init__(self):
         self._began = time.perf_counter()
-        self.spent = {"prepare": 0.0, "first": 0.0, "step": 0.0}
-        self.count = 0
+        self.spent = dict.fromkeys(("compile", "prepare", "step", "store"), 0.0)
+        self.count, self.watch = 0, None
 
     @contextlib.contextmanager
     def __call__(self, activity: str) -> Iterator[None]:
         """Count the time of what is done within as that of the activity."""
-        began = time.perf_counter()
+        began, compiled = time.perf_counter(), self._compiled()
         try:
             yield
         finally:
-            name = activity
-            if activity == "step":
-                self.count += 1
-                name = "first" if self.count == 1 else "step"
-            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - began
+            compiled = self._compiled() - compiled
+            self.count += activity == "step"
+            self.spent["compile"] += compiled
+            self.spent[activity] += time.perf_counter() - began - compiled
+
+    def _compiled(self):
+        return 0.0 if self.watch is None else self.watch.seconds
+
+    def seconds(self, before: dict | None = None) -> dict[str, float]:
+        """Return the seconds of every activity, of all and the number of steps, as JSON holds it.
+
+        Those of `before`, which an interrupted run had found, are added.
+        """
+        total = time.perf_counter() - self._began
+        found = {"total": total, **self.spent, "steps": float(self.count)}
+        return {name: value + (before or {}).get(name, 0.0) for name, value in found.items()}
 
     def __str__(self):
-        total = time.perf_counter() - self._began
-        named = {
-            "prepare": self.spent["prepare"],
-            "first step": self.spent["first"],
-            f"{max(self.count - 1, 0)} steps": self.spent["step"],
-        }
-        named["store, rest"] = max(total - sum(named.values()), 0.0)
-        return "\n".join(
-            f"  {name:<12} {seconds:8.3f} s {seconds / max(total, 1e-9):6.1%}"
-            for name, seconds in named.items()
-        )
+        return "\n".join(f"  {line}" for line in lines_of(self.seconds()))
+
+
+def lines_of(seconds: dict[str, float]) -> list[str]:
+    """Return what `Profile.seconds` tells as lines of text."""
+    total, steps = seconds["total"], int(seconds["steps"])
+    named = {
+        "compile": seconds["compile"],
+        "prepare": seconds["prepare"],
+        f"{steps} steps": seconds["step"],
+        "store, show": seconds["store"],
+    }
+    named["rest"] = max(total - sum(named.values()), 0.0)
+    each = f", {1e3 * seconds['step'] / steps:.3g} ms each" if steps else ""
+    return [
+        f"{name:<12} {value:8.3f} s {value / max(total, 1e-9):6.1%}"
+        + (each if name.endswith("steps") else "")
+        for name, value in named.items()
+    ]

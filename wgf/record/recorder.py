@@ -8,6 +8,7 @@ import numpy as np
 from wgf import checks
 from wgf.measures.base import Measure
 from wgf.record import identity, provenance
+from wgf.record.progress import Profile
 from wgf.record.run import folder, open_run, snapshots
 from wgf.record.solution import Solution
 from wgf.record.store import Writer
@@ -64,6 +65,8 @@ class Recorder:
         self.rows: dict[str, list[float]] = {}
         self.steps = -1
         self.writer = self.run = None
+        # where the time goes, and went before the run was interrupted
+        self.profile, self.before = Profile(), None
         self.identity = None if save is None else identity.identity(flow, start, method)
 
     def _open(self, notes=None):
@@ -95,6 +98,7 @@ class Recorder:
             return self.start
         try:
             self.run = open_run(self.path)
+            self.before = self.run.provenance.get("seconds")
             self.saved = self.run.restart()
             self._refuse_other(self.saved.pop(IDENTITY, None))
             final = self.run.final
@@ -197,6 +201,7 @@ class Recorder:
     def _write(self, time, measure, output, restart):
         here = {**self.identity, "here": identity.variations(self.flow, measure)}
         restart = {**restart, IDENTITY: json.dumps(here)}
+        self.writer.note({"seconds": self.profile.seconds(self.before)})
         self.writer.write(self.steps, time, measure, output, self.rows, restart)
 
     def __enter__(self):
@@ -217,5 +222,6 @@ class Recorder:
         return False
 
     def _close(self):
+        self.writer.note({"seconds": self.profile.seconds(self.before)})
         self.writer.close(self.solution.status)
         return self.writer.entries

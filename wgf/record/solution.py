@@ -1,5 +1,6 @@
 """What a run leaves: times, snapshots, model outputs and columns of diagnostics."""
 
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,7 +29,8 @@ class Record(Drawn):
     target, abscissa : array of shape ``(n,)`` or None
         Data of the loss and where they were taken.
     functional : Functional or None
-        What was minimised; None for a stored run.
+        What was minimised; None for a stored run, and in the copy that pickle makes where the
+        functional holds functions that have no name to be found under (``lambda``).
     status : str
         ``"done"``, ``"stopped"`` (the `stop` condition held) or ``"running"``.
     """
@@ -58,6 +60,15 @@ class Record(Drawn):
             outputs=None if output is None else np.asarray(output)[None],
             diagnostics={k: np.asarray(v, dtype=np.float64) for k, v in rows.items()},
         )
+
+    def __getstate__(self):
+        kept = dict(vars(self))
+        try:
+            pickle.dumps(self.functional)
+        except Exception:
+            # whatever the functions of a user raise
+            kept["functional"] = None
+        return kept
 
     def extend(self, *parts: "Record") -> None:
         """Add the times, outputs and rows of diagnostics of records that follow this one."""

@@ -20,6 +20,7 @@ import time
 
 from wgf import checks
 from wgf.record import directory, layout, polydata
+from wgf.record.progress import lines_of
 from wgf.record.provenance import provenance
 from wgf.record.run import Run, folder, joined, read_part, read_record
 from wgf.record.run import open_run as open_run
@@ -337,7 +338,11 @@ def summary(run):
         "  health      every snapshot is what was written"
         + ("" if run.status != "running" else f"; not closed: unless it is running, {UNCLOSED}"),
     ]
-    for name, value in [*run.problem.items(), *run.provenance.items()]:
+    told = dict(run.provenance)
+    if seconds := told.pop("seconds", None):
+        lines.append(f"  time        {seconds['total']:.3g} s")
+        lines += [f"    {line}" for line in lines_of(seconds)]
+    for name, value in [*run.problem.items(), *told.items()]:
         value = " ".join(map(str, value)) if isinstance(value, list) else value
         lines.append(f"  {name:<11} {value}")
     for name, column in run.diagnostics.items():
