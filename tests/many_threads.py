@@ -4,12 +4,12 @@ import contextlib
 from unittest import mock
 
 from wgf.parallel import threads
-from wgf.parallel.pool import Pool
+from wgf.parallel.pool import Balance
 
 
 @contextlib.contextmanager
 def on_threads(count):
     """Share every loop among so many threads, also where that does not pay."""
     small = mock.patch.object(threads, "GRAIN", 1e-3)
-    with small, mock.patch.object(Pool, "pays", lambda self: True), threads.using(count):
+    with small, mock.patch.object(Balance, "count", lambda *_: None), threads.using(count):
         yield

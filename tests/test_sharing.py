@@ -25,18 +25,31 @@ def mean_at(k=0, until=0.5, **options):
     return float(wgf.solve(flow, start, until, **options).final.mean()[0])
 
 
-def test_small_loops_are_not_shared(monkeypatch):
-    monkeypatch.setattr(pool.Pool, "pays", lambda self: True)
+def test_small_loops_are_not_shared():
     with threads.using(4):
-        assert threads.parts_of(threads.GRAIN) == (1, 1)
-        assert threads.parts_of(2.5 * threads.GRAIN) == (2 * threads.PARTS, 2)
-        assert threads.parts_of(100 * threads.GRAIN) == (4 * threads.PARTS, 4)
-        assert threads.parts_of(100 * threads.GRAIN, most=3) == (3, 4)
+        assert threads.worth(threads.GRAIN) == 1
+        assert threads.worth(2.5 * threads.GRAIN) == 2
+        assert threads.worth(100 * threads.GRAIN) == 4
         # one loop within another
-        found = threads.each(lambda k: threads.parts_of(1e9)[1] if pool.inside() else 0, range(8))
-        assert set(found) <= {0, 1}
+        inner = threads.each(lambda k: not pool.inside() or threads.worth(1e12) == 1, range(8))
+        assert all(inner)
     with threads.using(1):
-        assert threads.parts_of(1e12) == (1, 1)
+        assert threads.worth(1e12) == 1
+
+
+def test_parts_depend_on_threads_and_kernels_see_all_of_them():
+    seen = []
+
+    @threads.shared(lambda name, nanoseconds: nanoseconds)
+    def kernel(name, nanoseconds, part, parts):
+        seen.append((name, part, parts))
+
+    with on_threads(2), threads.using(4):
+        kernel("large", 1e9)
+        assert sorted(seen) == [("large", part, 16) for part in range(16)]
+        seen.clear()
+        kernel("small", 1e-3)
+        assert seen == [("small", 0, 1)]
 
 
 def test_each_part_is_done_once_and_errors_come_back():
@@ -83,24 +96,27 @@ def test_a_late_thread_holds_nobody_up():
     assert sorted(order) == list(range(9))
 
 
-def test_loops_are_not_shared_for_a_while_where_waiting_costs_more():
-    own, begun = pool.Pool(), threading.Event()
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_loops_are_done_the_way_that_takes_less_time(ratio):
+    # the seconds of a unit of work shared, those alone being 1 ms
+    balance, ways = pool.Balance(), []
+    for _ in range(3000):
+        ways.append(balance.shares)
+        balance.count(1e-3 * (ratio if balance.shares else 1.0), 7.0)
+    assert ways[0]
+    better = ratio < 1
+    # the other way is tried for a fortieth of the time
+    assert 0.94 < np.mean(np.array(ways[200:]) == better) < 1
 
-    def work(part):
-        if threading.current_thread() is threading.main_thread():
-            begun.wait(10)
-        else:
-            # as if something else had this thread's processor
-            begun.set()
-            time.sleep(25 * pool.PATIENCE)
 
-    assert own.pays()
-    # the caller does all parts but the one of the other thread, and then waits for that
-    with own.held():
-        own.share(work, 200, 2)
-    assert not own.pays()
-    own._rests = time.perf_counter() - 1.0
-    assert own.pays()
+def test_the_way_is_found_anew_when_the_neighbours_change():
+    balance = pool.Balance()
+    for cost in (0.5, 2.0, 0.5):
+        ways = []
+        for _ in range(6000):
+            ways.append(balance.shares)
+            balance.count(1e-3 * (cost if balance.shares else 1.0), 7.0)
+        assert np.mean(np.array(ways[3000:]) == (cost < 1)) > 0.9
 
 
 def test_no_thread_lasts_beyond_the_solve():

@@ -14,15 +14,45 @@ import itertools
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 # seconds after which a thread without work ends
 IDLE = 5.0
-# seconds that waiting for other threads may cost in all before loops are not shared for a while
-# (the processors are busy with something else, and a thread held up keeps the others waiting), and
-# for how long; most seconds of gain that are held against it
-PATIENCE, REST, CREDIT = 2e-3, 0.1, 5e-3
+# seconds of loops in which the way that is not taken is tried, and between two such trials
+TRIAL, BETWEEN = 0.02, 0.8
+
+
+class Balance:
+    """Whether loops are shared: the way that has lately taken less time for the same work.
+
+    On a machine that is busy with something else a thread may be held up and keep the others
+    waiting; whether sharing still gains depends on the neighbours, so it is tried now and then.
+
+    Attributes
+    ----------
+    shares : bool
+    """
+
+    def __init__(self):
+        self.shares, self._trial = True, True
+        self._rates: dict[bool, float] = {}
+        self._seconds = self._work = 0.0
+
+    def count(self, seconds: float, work: float) -> None:
+        """Count a loop of so much work that was done the present way."""
+        self._seconds += seconds
+        self._work += work
+        if self._seconds < (TRIAL if self._trial else BETWEEN):
+            return
+        rate = self._seconds / self._work
+        # one trial is short, and something may have come in between
+        self._rates[self.shares] = 0.5 * (self._rates.get(self.shares, rate) + rate)
+        other = not self.shares
+        if not self._trial or other not in self._rates:
+            self.shares, self._trial = other, True
+        else:
+            self.shares, self._trial = min(self._rates, key=lambda way: self._rates[way]), False
+        self._seconds = self._work = 0.0
 
 
 class Pool:
@@ -35,11 +65,7 @@ class Pool:
         """Forget all threads: they do not live on in a forked process, and may have held locks."""
         self._lock, self._threads, self._users = threading.Lock(), set(), 0
         self._loops: queue.SimpleQueue = queue.SimpleQueue()
-        self._credit, self._rests = 0.0, 0.0
-
-    def pays(self) -> bool:
-        """Return whether sharing has lately saved time; after a rest it is tried again."""
-        return not self._rests or time.perf_counter() > self._rests
+        self.balance = Balance()
 
     def share(self, work: Callable[[int], object], parts: int, threads: int) -> None:
         """Call ``work(part)`` for every part on this thread and ``threads - 1`` others.
@@ -56,21 +82,17 @@ class Pool:
         # threads that have not come for the last loop need not be called for this one
         for _ in range(others - self._loops.qsize()):
             self._loops.put(loop)
-        began = time.perf_counter()
-        own = loop.take()
-        done = time.perf_counter()
+        loop.take()
         loop.wait()
-        # what the others did would have taken this thread as long as what it did itself
-        saved = (parts - own) * (done - began) / max(own, 1) - (time.perf_counter() - done)
-        self._credit, self._rests = min(self._credit + saved, CREDIT), 0.0
-        if self._credit < -PATIENCE:
-            self._credit, self._rests = 0.0, done + REST
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep the threads until the last of all callers leaves, and end them then."""
         with self._lock:
             self._users += 1
+            if self._users == 1:
+                # the work and the neighbours may be others
+                self.balance = Balance()
         try:
             yield
         finally:
@@ -109,10 +131,8 @@ class _Loop:
         self._all.acquire()
 
     def take(self):
-        """Do parts until none is left and return how many."""
-        count = 0
+        """Do parts until none is left."""
         while (part := self._next()) < self.parts:
-            count += 1
             try:
                 if self.error is None:
                     self.work(part)
@@ -120,7 +140,6 @@ class _Loop:
                 self.error = error
             if self._done() == self.parts:
                 self._all.release()
-        return count
 
     def wait(self):
         """Wait for the parts that others have begun."""

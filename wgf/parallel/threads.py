@@ -14,6 +14,7 @@ import functools
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -78,8 +79,8 @@ def most_parts() -> int:
     return PARTS * number()
 
 
-def parts_of(work: float, most: int | None = None) -> tuple[int, int]:
-    """Return into how many parts a loop is cut, at most `most`, and for how many threads.
+def worth(work: float) -> int:
+    """Return for how many threads a loop is, 1 if it is not worth a second one.
 
     Parameters
     ----------
@@ -87,10 +88,20 @@ def parts_of(work: float, most: int | None = None) -> tuple[int, int]:
         Nanoseconds that one thread would take, roughly.
     """
     threads = min(number(), int(work / GRAIN))
-    if threads < 2 or inside() or not pool.pays():
-        return 1, 1
-    parts = PARTS * threads if most is None else min(PARTS * threads, most)
-    return parts, threads
+    return 1 if threads < 2 or inside() else threads
+
+
+def share(work: Callable[[int, int], object], threads: int, parts: int, nanoseconds: float) -> None:
+    """Call ``work(part, parts)`` for every part on so many threads, or ``work(0, 1)`` alone.
+
+    The way that has lately taken less time for its `nanoseconds` is taken.
+    """
+    balance, began = pool.balance, time.perf_counter()
+    if balance.shares and parts > 1:
+        pool.share(lambda part: work(part, parts), parts, threads)
+    else:
+        work(0, 1)
+    balance.count(time.perf_counter() - began, nanoseconds)
 
 
 def shared(work: Callable[..., float], most: Callable[..., int] | None = None) -> Callable:
@@ -112,12 +123,13 @@ def shared(work: Callable[..., float], most: Callable[..., int] | None = None) -
     def decorate(kernel):
         @functools.wraps(getattr(kernel, "py_func", kernel))
         def loop(*arguments):
-            cap = None if most is None else most(*arguments)
-            parts, threads = parts_of(work(*arguments), cap)
+            nanoseconds = work(*arguments)
+            threads = worth(nanoseconds)
             if threads == 1:
                 kernel(*arguments, 0, 1)
-            else:
-                pool.share(lambda part: kernel(*arguments, part, parts), parts, threads)
+                return
+            parts = PARTS * threads if most is None else min(PARTS * threads, most(*arguments))
+            share(lambda part, parts: kernel(*arguments, part, parts), threads, parts, nanoseconds)
 
         loop.kernel = kernel
         return loop
@@ -136,8 +148,8 @@ def each(work: Callable, items: Iterable, nanoseconds: float | None = None) -> l
         What all of it takes one thread, roughly; by default every item is worth a thread.
     """
     items = list(items)
-    worth = GRAIN * len(items) if nanoseconds is None else nanoseconds
-    _, threads = parts_of(worth, len(items))
+    nanoseconds = GRAIN * len(items) if nanoseconds is None else nanoseconds
+    threads = min(worth(nanoseconds), len(items))
     with one_library_thread():
         if threads < 2:
             return [work(item) for item in items]
@@ -145,10 +157,11 @@ def each(work: Callable, items: Iterable, nanoseconds: float | None = None) -> l
         # numpy's ways with overflow are those of a context
         context = contextvars.copy_context()
 
-        def one(k):
-            found[k] = context.copy().run(work, items[k])
+        def some(part, parts):
+            for k in range(part * len(items) // parts, (part + 1) * len(items) // parts):
+                found[k] = context.copy().run(work, items[k])
 
-        pool.share(one, len(items), threads)
+        share(some, threads, len(items), nanoseconds)
     return found
 
 
