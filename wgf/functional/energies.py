@@ -5,10 +5,9 @@ import numpy as np
 from wgf import checks
 from wgf.functional import forms
 from wgf.functional.functional import Term, Weighted
+from wgf.functional.pair_sums import PairSums, direct
 from wgf.functional.user import UserFunction
 from wgf.measures.base import BLOCK_ROWS
-
-PAIRS_PER_BLOCK = 1 << 20
 
 
 class LocalEnergy(Term):
@@ -157,6 +156,10 @@ class Interaction(Weighted):
     On a mesh the kernel is averaged over the cell of each displacement, which regularises a
     singularity at 0, and the sums are convolutions by the fast Fourier transform. On periodic axes
     the nearest image of a point acts. Particles do not act on themselves.
+
+    Sums among 1500 particles and more in one or two dimensions without periods are split into near
+    pairs and a grid, see `wgf.functional.pair_sums`: within 1e-6 of the largest, as comparison with
+    the direct sum at some of the points shows each time; where that fails the direct sum is taken.
     """
 
     name = "interaction"
@@ -166,14 +169,14 @@ class Interaction(Weighted):
 
     def scaled(self, factor):
         found = super().scaled(factor)
-        found._tables = {}
+        found._tables, found._sums = {}, {}
         return found
 
     def __init__(self, kernel, gradient=None, strength=1.0):
         self.strength = checks.number("interaction strength", strength)
         self.kernel = UserFunction("interaction kernel", kernel)
         self.given_gradient = gradient and UserFunction("interaction gradient", gradient)
-        self._tables = {}
+        self._tables, self._sums = {}, {}
         for dimension in (1, 2, 3, 4):
             probe = np.random.default_rng(dimension).normal(size=(64, dimension))
             try:
@@ -270,19 +273,17 @@ class Interaction(Weighted):
         return values
 
     def _pairs(self, measure, points, function, columns):
-        result = np.zeros((len(points), columns))
         sources, weights = measure.points, measure.weights
         domain = getattr(measure, "domain", None)
-        # a power of two: any rank's share of the points is made of whole blocks
-        rows = 1 << min(8, max(1, PAIRS_PER_BLOCK // len(sources)).bit_length() - 1)
-        for start in range(0, len(points), rows):
-            block = points[start : start + rows, None, :] - sources[None, :, :]
-            if domain is not None:
-                block = domain.nearest(block)
-            values = function(block.reshape(-1, points.shape[1]))
-            values = values.reshape(block.shape[0], len(sources), columns)
-            result[start : start + rows] = np.sum(values * weights[None, :, None], axis=1)
-        return result
+        found = None
+        if domain is None or not any(domain.periodic):
+            key = function.__name__, columns
+            sums = self._sums.setdefault(key, PairSums(function, columns))
+            found = sums(points, sources, weights)
+        if found is None:
+            nearest = None if domain is None else domain.nearest
+            found = direct(function, columns, points, sources, weights, nearest)
+        return found
 
     def __repr__(self):
         tail = f", strength={self.strength:.17g}" if self.strength != 1 else ""
