@@ -48,6 +48,10 @@ def setup(*, cells=64, until=200.0, every=20.0, penalty=0.02, transport=1e-3):
     circle = wgf.Axis(0, 1, cells, periodic=True)
     mesh = wgf.Mesh(x1=circle, x2=circle)
     start = wgf.Density(mesh, np.full(mesh.shape, 0.1))
+    # particles gather at the sources: a quarter as many along each axis come to the same state
+    few = wgf.Axis(0, 1, max(cells // 4, 8), periodic=True)
+    coarse = wgf.Mesh(x1=few, x2=few)
+    particles = wgf.Density(coarse, np.full(coarse.shape, 0.1)).quadrature()
     flow = wgf.FisherRao(functional, growth=1.0, transport=transport)
 
     def report(solutions):
@@ -66,7 +70,14 @@ def setup(*, cells=64, until=200.0, every=20.0, penalty=0.02, transport=1e-3):
                 )
         return "\n".join(lines)
 
-    return {"flow": flow, "start": start, "until": until, "every": every, "report": report}
+    return {
+        "flow": flow,
+        "start": start,
+        "until": until,
+        "every": every,
+        "particles": particles,
+        "report": report,
+    }
 
 
 if __name__ == "__main__":
