@@ -1,28 +1,35 @@
-"""What a run would take, found by its first steps: sizes, memory, steps, time, disk."""
+"""What a run would take, found by a short one: sizes, memory, steps, time, disk."""
 
 import math
+import pathlib
 import resource
 import sys
+import tempfile
 import time
+import types
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 
+from wgf import checks
 from wgf.command import runner
+from wgf.command.signals import Ended
+from wgf.record.progress import Profile
 
-# how long to try, at most
-SECONDS = 2.0
-STEPS = 20
-# a step towards no time in particular
-LONGEST = 1e3
+# seconds and steps after which a side is left, and steps of which the last are taken for typical
+SECONDS = 4.0
+STEPS = 2000
+# part of the steps made, the last ones, that those to come are taken to be like
+LATE = 0.25
 
 
 def dry_run(setup: Callable, values: dict, settings: runner.Settings) -> str:
-    """Return a text on what `runner.run` would do, after a few steps and without writing.
+    """Return a text on what `runner.run` would take, after a short run in a temporary folder.
 
-    Steps and time are those of the whole run if the steps stay as long as the last one taken;
-    adaptive methods lengthen them, so both are rather too large. Memory is the most this process
-    held.
+    Each side runs for a few seconds as it will, with its snapshots, and is drawn. Steps and time
+    are those of the whole run if the steps to come are as the last ones; memory is the most that
+    this process held. A run without an end time is told by the time of a step.
 
     Raises
     ------
@@ -30,61 +37,160 @@ def dry_run(setup: Callable, values: dict, settings: runner.Settings) -> str:
         Like the run itself.
     """
     from wgf.driver import output_times
-    from wgf.record.provenance import kept_features
 
+    began = time.perf_counter()
     system, sides = runner.prepare(setup, values, settings)
     times, end = np.array([0.0, math.inf]), "until it stops"
     if system.until != "stationary":
         times = output_times(system.until, system.every, system.at)
         stops = ", or until it stops" if system.stop is not None else ""
         end = f"until t = {system.until:g}{stops}, {len(times)} snapshots"
-    lines = [f"{system.flow!r}", end]
-    for side in sides:
-        stepper = side.method.prepare(system.flow, side.start)
-        size, numbers = _size(side.start)
-        lines.append(f"{side.name}: {size}, {side.method!r}")
-        found = _steps(stepper, times) | kept_features(stepper)
-        found["disk"] = f"about {_bytes(8 * len(times) * numbers)}"
-        lines += [f"  {name:<10} {text}" for name, text in found.items()]
+    lines, found, solutions = [f"{system.flow!r}", end], [], {}
+    prepared = time.perf_counter() - began
+    with tempfile.TemporaryDirectory(prefix="wgf-dry-run-") as folder:
+        for side in sides:
+            size = _size(side.start)
+            lines.append(f"{side.name}: {size}, {side.method!r}")
+            path = pathlib.Path(folder, side.name)
+            solution, profile = _short(system, side, path, settings)
+            solutions[side.name] = solution
+            found.append(_estimate(solution, profile, times, _bytes_below(path)))
+            told = _told(found[-1]) | _features(path)
+            lines += [f"  {name:<10} {text}" for name, text in told.items()]
+        picture = _picture(system, solutions, pathlib.Path(folder), settings)
     # kilobytes, except on macOS
     unit = 1 if sys.platform == "darwin" else 1024
-    lines.append(f"memory: {_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)}")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if times[-1] < math.inf:
+        whole = prepared + picture.seconds + sum(each.seconds for each in found)
+        disk = picture.size + sum(each.size for each in found)
+        lines.append(f"time: about {_duration(whole)} once compiled{picture.note}")
+        lines.append(f"disk: about {_bytes(disk)}")
+    lines.append(f"memory: {_bytes(memory)}")
     return "\n".join(lines)
 
 
-def _size(measure):
-    """Return the size in words and how many numbers a snapshot holds."""
-    if measure.kind == "density":
-        return f"{' x '.join(map(str, measure.mesh.shape))} = {measure.size} cells", measure.size
-    words = f"{measure.size} particles in dimension {measure.dimension}"
-    return words, measure.size * (measure.dimension + 1)
+class _Clock:
+    """What looks to `Ended` like a signal that comes when it is time to leave a side."""
+
+    def __init__(self):
+        self.steps, self.began, self.came = -1, 0.0, False
+
+    def __call__(self, row):
+        # the first step compiles
+        self.steps += 1
+        if self.steps <= 1:
+            self.began = time.perf_counter()
+
+    @property
+    def number(self):
+        late = self.steps > 1 and time.perf_counter() - self.began > SECONDS
+        self.came = late or self.steps >= STEPS
+        return 1 if self.came else None
 
 
-def _steps(stepper, times):
-    """Take a few steps and return in words how many there will be and how long they will take."""
-    # the first step compiles
-    stepper.advance(min(times[1], 1e-9 * times[-1], LONGEST))
-    first = last = stepper.time
-    taken, began = 0, time.perf_counter()
-    while taken < STEPS and time.perf_counter() - began < SECONDS:
-        ahead = times[times > stepper.time * (1 + 1e-12)]
-        if not len(ahead):
-            break
-        last = stepper.time
-        stepper.advance(min(ahead[0] - last, LONGEST))
-        taken += 1
-    if not taken:
-        return {"steps": "one"}
-    seconds = (time.perf_counter() - began) / taken
-    step = max(stepper.time - last, (stepper.time - first) / taken)
-    each = f"{seconds * 1e3:.3g} ms per step"
-    if times[-1] == math.inf:
-        return {"steps": f"now {step:.3g} long", "time": each}
-    count = taken + math.ceil(max(times[-1] - stepper.time, 0) / step)
+def _short(system, side, path, settings):
+    """Return the solution of a side for a few seconds, stored at `path`, and its profile."""
+    from wgf.driver import solve
+
+    clock, profile = _Clock(), Profile()
+    with runner.silent(), warnings.catch_warnings():
+        # the run itself will warn
+        warnings.simplefilter("ignore")
+        solution = solve(
+            system.flow,
+            side.start,
+            **runner.times_of(system),
+            method=side.method,
+            save=path,
+            stop=Ended(clock, system.stop),
+            progress=clock,
+            threads=settings.threads,
+            profile=profile,
+        )
+    solution.cut = clock.came and solution.status == "stopped"
+    return solution, profile
+
+
+def _estimate(solution, profile, times, size):
+    """Return steps, length and seconds of a step, seconds and bytes of the whole run."""
+    t, spent = solution.diagnostics["t"], profile.spent
+    count = len(t) - 1
+    late = max(1, math.ceil(LATE * count))
+    step = (t[-1] - t[-1 - late]) / late if count else 0.0
+    each = spent["step"] / max(count, 1)
+    ahead, kept = times[times > t[-1]], len(solution.times)
+    steps, snapshots = count, kept
+    if solution.cut and step > 0 and times[-1] < math.inf:
+        steps += max(math.ceil((times[-1] - t[-1]) / step), len(ahead))
+        snapshots = len(times)
+    rows = 8 * len(solution.diagnostics)
+    # rows lie in their snapshot and in the index, snapshots in one file each
+    whole = (size - 2 * rows * count) * snapshots / kept + 2 * rows * steps
+    seconds = spent["prepare"] + each * steps + spent["store"] * snapshots / kept
+    return types.SimpleNamespace(
+        steps=steps,
+        step=step,
+        each=each,
+        seconds=seconds,
+        size=whole,
+        open=solution.cut and times[-1] == math.inf,
+    )
+
+
+def _told(found):
+    """Return what was found of a side in words."""
+    each = f"{found.each * 1e3:.3g} ms per step"
+    if found.open:
+        return {"steps": f"until it stops, now {found.step:.3g} long", "time": each}
     return {
-        "steps": f"about {count}, now {step:.3g} long",
-        "time": f"about {_duration(count * seconds)}, {each}",
+        "steps": f"about {found.steps}, now {found.step:.3g} long",
+        "time": f"about {_duration(found.seconds)}, {each}",
+        "disk": f"about {_bytes(found.size)}",
     }
+
+
+def _features(path):
+    """Return how a stored run keeps its features, as `_told` does."""
+    from wgf.record.store import open_run
+
+    held = open_run(path).provenance
+    return {"features": held["features"]} if "features" in held else {}
+
+
+def _picture(system, solutions, folder, settings):
+    """Return seconds and bytes of the comparison and the picture at the end of a run."""
+    found, path = types.SimpleNamespace(seconds=0.0, size=0, note=""), folder / "picture.png"
+    if not settings.plot:
+        return found
+    from wgf.comparison import compare
+    from wgf.record.store import open_run
+
+    began = time.perf_counter()
+    try:
+        with runner.silent(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            runs = [open_run(folder / name) for name in solutions]
+            subject = compare(*runs) if len(runs) > 1 else runs[0]
+            str(subject)
+            runner.draw(subject, path, system.flow.functional)
+    except checks.InputError:
+        # what is drawn of a whole run may be missing from a short one
+        found.note = ", without the picture"
+    found.seconds = time.perf_counter() - began
+    found.size = path.stat().st_size if path.exists() else 0
+    return found
+
+
+def _size(measure):
+    """Return the size of a measure in words."""
+    if measure.kind == "density":
+        return f"{' x '.join(map(str, measure.mesh.shape))} = {measure.size} cells"
+    return f"{measure.size} particles in dimension {measure.dimension}"
+
+
+def _bytes_below(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _bytes(count):

@@ -139,7 +139,7 @@ def prepare(setup: Callable, values: dict, settings: Settings) -> tuple:
         found = sides(system, settings)
         for side in found:
             side.method = check(
-                system.flow, side.start, **_times(system), method=side.method, stop=system.stop
+                system.flow, side.start, **times_of(system), method=side.method, stop=system.stop
             )
     return system, found
 
@@ -167,7 +167,7 @@ def _override(system, settings):
             setattr(system, key, getattr(settings, key))
 
 
-def _times(system):
+def times_of(system: types.SimpleNamespace) -> dict:
     """Return when the run ends and what is kept, as `wgf.solve` takes it."""
     found = {key: getattr(system, key) for key in ("until", "every", "at", "tolerance", "gap")}
     return {key: value for key, value in found.items() if value is not None}
@@ -356,7 +356,7 @@ def solve_side(
             solution = solve(
                 system.flow,
                 side.start,
-                **_times(system),
+                **times_of(system),
                 method=side.method,
                 save=path,
                 overwrite=settings.overwrite,
