@@ -1,6 +1,6 @@
 """Steps on a machine that also does something else: default threads against fixed numbers.
 
-    python tests/benchmarks/busy.py [steps] [command] [first] [pairs] [--small]
+    python tests/benchmarks/busy.py [steps] [command] [first] [pairs] [scripts] [--small]
 
 Everything is measured alone and beside as many computing processes as there are processors, which
 this script starts and ends. The calls of a row take turns, so that its ratios hold on any day:
@@ -10,6 +10,7 @@ steps    default threads over the best fixed number, and the gain of all threads
 command  the README's first command, compiled, five times alone and five times beside neighbours
 first    the first run after an installation against the second
 pairs    forces among interacting particles against the direct sum
+scripts  what --dry-run says of every script over what its run takes
 """
 
 import argparse
@@ -17,6 +18,8 @@ import contextlib
 import multiprocessing
 import os
 import pathlib
+import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,12 +31,15 @@ import numpy as np
 
 import wgf
 from wgf.eulerian import kernels
+from wgf.functional.pair_sums import direct
 from wgf.lagrangian.empirical import EmpiricalFunctional
 from wgf.parallel import threads
 from wgf.parallel.pool import Balance, pool
 from wgf.parallel.processors import processors
 
 ROOT = pathlib.Path(__file__).parents[2]
+SOLVERS = ROOT / "solvers"
+UNITS = {"s": 1, "min": 60, "h": 3600, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 X = np.linspace(-1, 1, 40)
 
 
@@ -80,7 +86,7 @@ def beats():
     """Return the flow of ecg_2d and its start."""
     from wgf.command import runner
 
-    system = runner.load_setup(ROOT / "solvers" / "ecg_2d.py")()
+    system = runner.load_setup(SOLVERS / "ecg_2d.py")()
     return system["flow"], system["start"]
 
 
@@ -175,7 +181,7 @@ def step_rows(small):
 
 def run(folder, **environment):
     """Return the seconds that the README's first command takes."""
-    command = [sys.executable, "-m", "wgf", "run", str(ROOT / "solvers" / "ecg_2d.py")]
+    command = [sys.executable, "-m", "wgf", "run", str(SOLVERS / "ecg_2d.py")]
     command += ["--method", "both", "--quiet", "--overwrite", "--out", f"{folder}/ecg"]
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     settings = {**os.environ, "PYTHONPATH": paths, **environment}
@@ -202,14 +208,87 @@ def command_rows(small):
 
 def first_rows(small):
     """Yield the lines of the table of first contact."""
+    wall, processor = [], []
     with tempfile.TemporaryDirectory() as folder:
-        first, second = (run(folder, NUMBA_CACHE_DIR=f"{folder}/cache") for _ in range(2))
-    yield "| first run, s | second | more |"
-    yield "|---|---|---|"
-    yield f"| {first:.1f} | {second:.1f} | {first - second:.1f} |"
+        for _ in range(2):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            wall.append(run(folder, NUMBA_CACHE_DIR=f"{folder}/cache"))
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            processor.append(after.ru_utime - before.ru_utime)
+    yield "| | first run, s | second | more |"
+    yield "|---|---|---|---|"
+    for what, (first, second) in {"wall": wall, "processor": processor}.items():
+        yield f"| {what} | {first:.1f} | {second:.1f} | {first - second:.1f} |"
 
 
-TABLES = {"steps": step_rows, "command": command_rows, "first": first_rows}
+def pair_rows(small):
+    """Yield the lines of the table of interactions."""
+    kernels_of = {
+        "1-D, |z|": (1, lambda z: np.sign(z)),
+        "1-D, z² / 2 - |z|": (1, lambda z: z - np.sign(z)),
+        "2-D, |z|² / 2 - log |z|": (2, lambda z: z - z / np.sum(z**2, axis=1, keepdims=True)),
+    }
+    yield "| kernel | particles | direct / fast | largest difference |"
+    yield "|---|---|---|---|"
+    for what, (dimension, slope) in kernels_of.items():
+        for count in (10**4,) if small else (10**4, 10**5):
+            points = np.random.default_rng(0).normal(size=(count, dimension))
+            measure = wgf.Particles(points)
+            term = wgf.Interaction(lambda z: 0.5 * np.sum(z**2, axis=1), slope)
+            term.gradient_at(measure, points, None)
+            fast, slow = [], []
+            few = points[:: count // 200]
+            for _ in range(3):
+                began = time.perf_counter()
+                found = term.gradient_at(measure, points, None)
+                fast.append(time.perf_counter() - began)
+                began = time.perf_counter()
+                exact = direct(term._pull, dimension, few, points, measure.weights)
+                slow.append((time.perf_counter() - began) * count / len(few))
+            off = np.abs(found[:: count // 200] - exact).max() / np.abs(exact).max()
+            ratio = statistics.median(slow) / statistics.median(fast)
+            yield f"| {what} | {count} | {ratio:.0f} | {off:.1e} |"
+
+
+def script_rows(small):
+    """Yield the lines of the table of dry runs: each number said over that taken."""
+    yield "| script | steps, mesh | steps, particles | seconds | disk | seconds taken |"
+    yield "|---|---|---|---|---|---|"
+    scripts = ["tanh_2d", "spikes_2d"] if small else sorted(p.stem for p in SOLVERS.glob("*.py"))
+    for name in scripts:
+        with tempfile.TemporaryDirectory() as folder:
+            words = [sys.executable, "-m", "wgf", "run", str(SOLVERS / f"{name}.py"), "--quiet"]
+            words += ["--out", f"{folder}/run"]
+            paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+            settings = {**os.environ, "PYTHONPATH": paths}
+            ask = {"env": settings, "capture_output": True, "text": True, "check": True}
+            said = subprocess.run([*words, "--dry-run"], **ask).stdout
+            began = time.perf_counter()
+            subprocess.run(words, **ask)
+            taken = time.perf_counter() - began
+            run = pathlib.Path(folder, "run")
+            sides = [run / side for side in ("mesh", "particles")]
+            steps = [len(wgf.open_run(side).diagnostics["t"]) - 1 for side in sides]
+            size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
+        guessed = [int(found) for found in re.findall(r"steps +about (\d+)", said)]
+        ratios = [f"{a / b:.2f}" for a, b in zip(guessed, steps)] or ["–", "–"]
+        whole = re.search(r"^time: about ([\d.]+) (s|min|h)", said, re.M)
+        disk = re.search(r"^disk: about ([\d.]+) (B|kB|MB|GB)", said, re.M)
+        if whole and disk:
+            ratios.append(f"{float(whole[1]) * UNITS[whole[2]] / taken:.2f}")
+            ratios.append(f"{float(disk[1]) * UNITS[disk[2]] / size:.2f}")
+        else:
+            ratios += ["until it stops", "–"]
+        yield f"| {name} | {' | '.join(ratios)} | {taken:.1f} |"
+
+
+TABLES = {
+    "steps": step_rows,
+    "command": command_rows,
+    "first": first_rows,
+    "pairs": pair_rows,
+    "scripts": script_rows,
+}
 
 
 def main():
