@@ -114,3 +114,17 @@ def test_output_scale():
     scaled = wgf.Risk(phi, wgf.Squared(np.zeros(5)), scale=7.0)
     assert scaled.value(particles) == pytest.approx(plain.value(particles), rel=1e-14)
     assert np.allclose(scaled.gradient(particles), plain.gradient(particles), rtol=1e-13)
+
+
+def test_a_risk_predicts_at_new_inputs():
+    points = np.random.default_rng(0).normal(size=(5, 3))
+    inputs, new = np.eye(2), np.array([[0.5, 2.0], [-1.0, 0.3], [0.0, 0.0]])
+    for features in (wgf.Neurons(inputs, "tanh"), wgf.Filter.gaussian(inputs, 0.7)):
+        risk = wgf.Risk(features, wgf.Squared([0.0, 1.0]), scale=2.0)
+        expected = 2.0 * features.at(new).values(points).mean(axis=0)
+        assert np.allclose(risk.predict(wgf.Particles(points), new), expected, rtol=1e-14)
+        with pytest.raises(wgf.InputError, match="give inputs of as many components"):
+            risk.predict(wgf.Particles(points), new[:, 0])
+    risk = wgf.Risk(wgf.Features(lambda p: p), wgf.Squared([0.0, 1.0]))
+    with pytest.raises(wgf.InputError, match="inputs: .* has none that could be others"):
+        risk.predict(wgf.Particles(points[:, :2]), new)

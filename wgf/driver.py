@@ -14,6 +14,7 @@ from wgf import checks, parallel
 from wgf.flows import HeavyBall
 from wgf.measures.base import Measure
 from wgf.parallel.threads import one_library_thread
+from wgf.record.observables import Observables
 from wgf.record.progress import Profile, reporter
 from wgf.record.recorder import Recorder
 from wgf.record.solution import Solution
@@ -38,30 +39,40 @@ def default_method(flow: Any, start: Measure) -> Method:
     return defaults.default_method(flow, start)
 
 
-def output_times(until: float | str, every: float | None = None, at: Any = None) -> np.ndarray:
-    """Return the increasing times at which snapshots are taken, 0 first and `until` last."""
+def output_times(
+    until: float | str,
+    every: float | None = None,
+    at: Any = None,
+    names: tuple[str, str] = ("every", "at"),
+) -> np.ndarray:
+    """Return the increasing times at which snapshots are taken, 0 first and `until` last.
+
+    `names` are those that messages call `every` and `at`.
+    """
     if isinstance(until, str) and until == "stationary":
         if every is not None or at is not None:
             raise checks.InputError(
                 f"until: 'stationary' does not go with snapshots at given times "
-                f"({'every' if at is None else 'at'}), leave them out"
+                f"({names[at is not None]}), leave them out"
             )
         return np.array([0.0, LONGEST])
     until = float(checks.number("until", until, above=0))
     if every is not None and at is not None:
         raise checks.InputError(f"every: {every!r} and at are both given, give one of them")
     if at is not None:
-        times = checks.array("at", at, dimensions=(1,))
+        times = checks.array(names[1], at, dimensions=(1,))
         if len(times) and (times.min() < 0 or times.max() > until * (1 + NEAR)):
             worst = times.min() if times.min() < 0 else times.max()
-            raise checks.InputError(f"at: {worst:g} lies outside [0, {until:g}], leave it out")
+            raise checks.InputError(
+                f"{names[1]}: {worst:g} lies outside [0, {until:g}], leave it out"
+            )
     elif every is not None:
-        every = checks.number("every", every, above=0)
+        every = checks.number(names[0], every, above=0)
         with np.errstate(over="ignore"):
             count = np.floor(np.float64(until) / every * (1 + NEAR))
         if count > 10**6:
             raise checks.InputError(
-                f"every: {every:g} asks for {count:g} snapshots until {until:g}, give a longer one"
+                f"{names[0]}: {every:g} asks for {count:g} times until {until:g}, give a longer one"
             )
         times = multiples(every, int(count))
     else:
@@ -91,6 +102,14 @@ def distinct(times: np.ndarray, until: float) -> np.ndarray:
     )
 
 
+def observables(until: float | str, observe: Any = None, observe_every: Any = None) -> Observables:
+    """Return the observables of a run with the times at which they are evaluated."""
+    if observe_every is None:
+        return Observables(observe)
+    given = {"at" if np.ndim(observe_every) else "every": observe_every}
+    return Observables(observe, output_times(until, **given, names=("observe_every",) * 2))
+
+
 def check(
     flow: Any,
     start: Measure,
@@ -101,6 +120,8 @@ def check(
     stop: Any = None,
     tolerance: float = 1e-9,
     gap: float = np.inf,
+    observe: Any = None,
+    observe_every: Any = None,
 ) -> Method:
     """Refuse what `solve` would refuse, as far as nothing has to be built for it.
 
@@ -110,6 +131,7 @@ def check(
         The one given, or the default.
     """
     output_times(until, every, at)
+    observables(until, observe, observe_every)
     _conditions(flow, start, until, stop, tolerance, gap)
     if method is None:
         method = default_method(flow, start)
@@ -153,6 +175,8 @@ def solve(
     tolerance: float = 1e-9,
     gap: float = np.inf,
     profile: Profile | None = None,
+    observe: dict[str, Callable[[Measure, float], Any]] | None = None,
+    observe_every: Any = None,
 ) -> Solution:
     """Solve a flow from a start until a time; the same call for a density and for particles.
 
@@ -188,6 +212,13 @@ def solve(
     tolerance, gap : float
         When a state counts as stationary, see `until`. The gap bounds ``F - min F`` over the
         densities of the same mass if F is convex; a bound needs `ImplicitFiniteVolume`.
+    observe : dict of callables, optional
+        Functions ``f(measure, t)`` by name; the number or small array that each returns is a
+        column of `Solution.diagnostics`, in memory and on the disk, and an entry of the rows that
+        `stop` and `progress` are given.
+    observe_every : float or array of times, optional
+        Time between the evaluations of the observables, or their times, on which steps land; the
+        rows in between hold NaN. By default they are evaluated at the start and after every step.
 
     Returns
     -------
@@ -209,13 +240,14 @@ def solve(
     InputError
         For bad input, before anything is written.
     NumericalError
-        For NaN or a step that shrinks to nothing; snapshots written before are kept.
+        For NaN or a step that shrinks to nothing, and for an observable that raises, returns NaN
+        or changes its shape; snapshots written before are kept.
 
     Notes
     -----
     Under MPI all ranks call this with the same arguments and share the work; the numbers are
-    those of one process, to the bit. Rank 0 alone writes, shows progress and heeds `stop`. Every
-    rank returns the whole solution; with `save` its snapshots are read from the disk.
+    those of one process, to the bit. Rank 0 alone writes, observes, shows progress and heeds
+    `stop`. Every rank returns the whole solution; with `save` its snapshots are read from the disk.
     """
     if progress is not None and progress is not True and not callable(progress):
         raise checks.InputTypeError(f"progress: {progress!r} cannot be called, give a function")
@@ -226,28 +258,35 @@ def solve(
         )
     method = check(flow, start, until, every, at, method, stop, tolerance, gap)
     times = output_times(until, every, at)
+    observed = observables(until, observe, observe_every)
     conditions = _conditions(flow, start, until, stop, tolerance, gap)
     profile = Profile() if profile is None else profile
     world = parallel.world()
-    # a condition on the measure needs it on every rank
-    world = world.keeping(world.size == 1 or save is None or any(each.looks for each in conditions))
+    # a condition on the measure needs it on every rank, and what observes it all of it
+    looks = bool(observed.names) or any(each.looks for each in conditions)
+    world = world.keeping(world.size == 1 or save is None or looks)
     # an overflow shows in the objective, which a sentence reports
     with one_library_thread(), np.errstate(all="ignore"):
-        recorder = Recorder(flow, start, method, world, save, overwrite, resume)
+        recorder = Recorder(flow, start, method, world, save, overwrite, resume, observed.names)
         measure = recorder.stored() if resume else start
         try:
             with profile("prepare"):
                 stepper = _prepared(method, flow, measure, world)
+            if recorder.run is None:
+                observed.begin(stepper, world)
         except BaseException:
             recorder.release()
             raise
         if not resume:
             _warn_of_support(flow, start)
         recorder.begin(stepper)
+        if recorder.run is not None:
+            observed.resume(recorder.solution.diagnostics)
         # rank 0 alone shows progress
         show = None if world.rank > 0 else reporter(times[-1]) if progress is True else progress
         with recorder:
-            for state in _states(flow, stepper, times, conditions, world, recorder.steps, profile):
+            parts = conditions, world, recorder.steps, profile, observed
+            for state in _states(flow, stepper, times, *parts):
                 with profile("store"):
                     recorder.row(state.row)
                     if show is not None:
@@ -318,17 +357,19 @@ def _prepared(method, flow, start, world):
     return stepper
 
 
-def _states(flow, stepper, times, conditions, world, steps=-1, profile=None):
+def _states(flow, stepper, times, conditions, world, steps=-1, profile=None, observed=None):
     """Yield the state at the start of a new run and after every step, until the run ends."""
     profile = Profile() if profile is None else profile
+    observed = Observables() if observed is None else observed
     for each in conditions:
         each.begin(stepper.row)
     if steps < 0:
         steps = 0
         state = State(stepper, flow, steps)
-        state.snapshot = True
+        state.snapshot, state.observed = True, observed.row(stepper, world, True)
         yield state
-    for target in times[times > stepper.time * (1 + NEAR)]:
+    marks = observed.marks(times)
+    for target in (mark for mark in marks if mark > stepper.time * (1 + NEAR)):
         while stepper.time < target:
             left = target - stepper.time
             if target == LONGEST:
@@ -340,7 +381,10 @@ def _states(flow, stepper, times, conditions, world, steps=-1, profile=None):
                 stepper.land(float(target))
             steps += 1
             state = State(stepper, flow, steps)
-            state.snapshot = stepper.time >= target
+            state.snapshot, due = marks[target] if stepper.time >= target else (False, False)
+            if observed.names:
+                with profile("observe"):
+                    state.observed = observed.row(stepper, world, due)
             for each in conditions:
                 if world.broadcast(each.holds(state)):
                     state.snapshot, state.status = True, each.status

@@ -2,8 +2,9 @@
 
 A `setup` returns a dictionary: `flow`, `start` (a density), `until` (a time or ``"stationary"``),
 `every` or `at`, and if wanted `stop` (a condition as `wgf.solve` takes it), `tolerance` and `gap`,
-`methods` (by ``"mesh"`` and ``"particles"``), `particles` (the particles to start from, or how many
-to draw) and `report` (given the solutions by name, it returns a text).
+`observe` and `observe_every` (as `wgf.solve` takes them), `methods` (by ``"mesh"`` and
+``"particles"``), `particles` (the particles to start from, or how many to draw) and `report` (given
+the solutions by name, it returns a text).
 """
 
 import contextlib
@@ -31,7 +32,8 @@ from wgf.record.directory import is_run
 from wgf.record.progress import Profile, reporter
 
 REQUIRED = ("flow", "start", "until")
-KEYS = (*REQUIRED, "every", "at", "stop", "tolerance", "gap", "methods", "particles", "report")
+KEYS = (*REQUIRED, "every", "at", "stop", "tolerance", "gap", "observe", "observe_every")
+KEYS += ("methods", "particles", "report")
 # the names in sys.modules under which scripts were loaded
 _scripts = set()
 
@@ -168,8 +170,9 @@ def _override(system, settings):
 
 
 def _times(system):
-    """Return when the run ends and what is kept, as `wgf.solve` takes it."""
-    found = {key: getattr(system, key) for key in ("until", "every", "at", "tolerance", "gap")}
+    """Return when the run ends, what is kept and observed, as `wgf.solve` takes it."""
+    keys = ("until", "every", "at", "tolerance", "gap", "observe", "observe_every")
+    found = {key: getattr(system, key) for key in keys}
     return {key: value for key, value in found.items() if value is not None}
 
 

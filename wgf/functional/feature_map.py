@@ -47,6 +47,18 @@ class FeatureMap:
             f"batch: {self!r} has no samples to draw from, use wgf.Neurons or Filter.gaussian"
         )
 
+    def at(self, inputs):
+        """Return the same features at other inputs.
+
+        Raises
+        ------
+        InputError
+            For features that are not those of single inputs.
+        """
+        raise checks.InputError(
+            f"inputs: {self!r} has none that could be others, use wgf.Neurons or Filter.gaussian"
+        )
+
     def on(self, measure):
         """Return the features as they are evaluated along the axes of a measure."""
         return self

@@ -126,8 +126,11 @@ class Gaussian(Filter):
         self._name_positions(self.samples.shape[1])
         self.abscissa = self.samples[:, 0] if self.samples.shape[1] == 1 else None
 
+    def at(self, inputs):
+        return Gaussian(inputs, self.std)
+
     def subset(self, samples):
-        return Gaussian(self.samples[samples], self.std)
+        return self.at(self.samples[samples])
 
     def _displacements(self, rest):
         return self.samples[None, :, :] - rest[:, None, :]

@@ -87,6 +87,42 @@ class Risk(Term):
             return total
         return sum(self.features.output(*block) for block in measure.blocks())
 
+    def predict(self, measure, inputs):
+        """Return the model output ``scale ∫ phi dmu`` at new inputs.
+
+        Parameters
+        ----------
+        measure : Density or Particles
+        inputs : array
+            As the features were given their own: shape ``(k,)`` or ``(k, p)``.
+
+        Returns
+        -------
+        array of shape ``(k,)``
+
+        Raises
+        ------
+        InputError
+            For features that have no inputs.
+
+        Examples
+        --------
+        >>> import numpy as np, wgf
+        >>> risk = wgf.Risk(wgf.Neurons(np.array([-1.0, 1.0]), "relu"), wgf.Squared([0.0, 1.0]))
+        >>> network = wgf.Particles([[1.0, 2.0], [3.0, -1.0]])
+        >>> risk.predict(network, np.array([0.5, -2.0]))
+        array([0.5, 3. ])
+        """
+        features = self.features.at(inputs)
+        if features.names != self.names:
+            raise checks.InputError(
+                f"inputs: features of them have the axes {', '.join(features.names)} and not "
+                f"{', '.join(self.names)}, give inputs of as many components as those of the model"
+            )
+        found = copy.copy(self)
+        found.features = features
+        return self.scale * found.output(measure)
+
     def draw(self, generator, batch):
         """Return this risk over `batch` of its samples, drawn without replacement.
 

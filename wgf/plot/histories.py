@@ -50,6 +50,22 @@ def parts(ax, view):
     return _curves(ax, view.run.times, curves, "objective and parts")
 
 
+def observables(ax, view):
+    """Draw the observables of all runs over their times, every component of an array."""
+    curves = []
+    for (label, run), style in zip(view.runs, ("-", "--")):
+        shades = iter(COLOURS)
+        for name in run.problem.get("observables", ()):
+            column = np.asarray(run.diagnostics[name])
+            parts = column.reshape(len(column), -1).T
+            for k, (values, shade) in enumerate(zip(parts, shades)):
+                known = ~np.isnan(values)
+                text = f"{name}[{k}]" if column.ndim > 1 else name
+                text = text if len(view.runs) == 1 else f"{text}, {label}"
+                curves.append((run.diagnostics["t"][known], values[known], style, shade, text))
+    return _curves(ax, view.run.times, curves, "observables")
+
+
 def budget(ax, view):
     """Draw what the energy fell by beside the dissipation added up over the steps.
 

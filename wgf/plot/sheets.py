@@ -61,6 +61,10 @@ def _signed(view, *dimensions):
     return _one(view) and view.signed and (not dimensions or len(view.names) in dimensions)
 
 
+def _observes(view):
+    return any(run.problem.get("observables") for _, run in view.runs)
+
+
 END = {"row": "end", "height": 3.4}
 COURSE = {"row": "course"}
 PANELS = [
@@ -92,6 +96,7 @@ PANELS = [
     Panel("budget", histories.budget, _one, **COURSE),
     Panel("objectives", histories.objectives, lambda view: not _one(view), **COURSE),
     Panel("distances", histories.distances, lambda v: getattr(v.table, "curves", None), **COURSE),
+    Panel("observables", histories.observables, _observes, **COURSE),
     Panel("fit", histories.fit, histories.has_outputs, **COURSE),
 ]
 
@@ -126,8 +131,8 @@ def run(
 
     The measure at several times in all planes of two axes; the end with its marginals (in space:
     surface and slices of a density, a view of particles) and how the mass spreads over time;
-    objective and parts, energy budget, fit. Of a run of signed measures the difference of the two
-    copies is drawn along the positions, and the mass of each copy over time.
+    objective and parts, energy budget, observables, fit. Of a run of signed measures the difference
+    of the two copies is drawn along the positions, and the mass of each copy over time.
 
     Parameters
     ----------

@@ -288,7 +288,7 @@ def read_record(content, where="stored run"):
             *(read("target"), read("abscissa")),
             times=read("time"),
             outputs=read("output"),
-            diagnostics={name: data[()] for name, data in rows},
+            diagnostics={name: data[()] for name, data in rows if not data.is_scale},
             steps=read("step"),
             provenance=provenance,
         )

@@ -1,6 +1,7 @@
 """What `wgf.solve` keeps of a run, in memory and on the disk."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class Recorder:
         Directory of the stored run.
     overwrite, resume : bool
         As for `wgf.solve`.
+    observables : sequence of str
+        Names of the columns that are the user's.
 
     Attributes
     ----------
@@ -45,14 +48,17 @@ class Recorder:
         save: Any = None,
         overwrite: bool = False,
         resume: bool = False,
+        observables: Sequence[str] = (),
     ):
-        problem = {
+        problem: dict[str, Any] = {
             "flow": repr(flow),
             "method": repr(method),
             "start": repr(start),
             "axes": list(flow.axis_names(start)),
             "terms": list(flow.functional.part_names),
         }
+        if observables:
+            problem["observables"] = list(observables)
         risk = next(iter(flow.functional.risks), None)
         data = (risk.loss.target, risk.features.abscissa) if risk else ()
         self.solution = Solution(problem, *data)
@@ -61,7 +67,7 @@ class Recorder:
         # the working directory may change while the run goes on
         self.path = None if save is None else folder(save).absolute()
         self.overwrite, self.resume = overwrite, resume
-        self.rows: dict[str, list[float]] = {}
+        self.rows: dict[str, list[Any]] = {}
         self.steps = -1
         self.writer = self.run = None
         self.identity = None if save is None else identity.identity(flow, start, method)
@@ -108,6 +114,14 @@ class Recorder:
     def _refuse_other(self, known):
         """Refuse a stored run of another problem; one of an older version knows less of itself."""
         run, solution, names = self.run, self.solution, self.flow.functional.part_names
+        here = {"observables": [], **solution.problem}["observables"]
+        before = run.problem.get("observables", [])
+        if here != before:
+            told = [", ".join(held) or "none" for held in (before, here)]
+            raise checks.InputError(
+                f"resume: the observables of the stored run were {told[0]}, now they are "
+                f"{told[1]}, {identity.REMEDY}"
+            )
         for key, value in solution.problem.items():
             if run.problem.get(key) != value:
                 raise checks.InputError(
@@ -173,10 +187,11 @@ class Recorder:
         if self.writer is not None:
             self.writer.release()
 
-    def row(self, row: dict[str, float]) -> None:
-        """Keep a row."""
+    def row(self, row: dict[str, Any]) -> None:
+        """Keep a row of numbers and small arrays."""
         for name, value in row.items():
-            self.rows.setdefault(name, []).append(float(value))
+            kept = np.array(value, dtype=float) if np.ndim(value) else float(value)
+            self.rows.setdefault(name, []).append(kept)
         self.steps += 1
 
     def snapshot(self, stepper: Any) -> None:

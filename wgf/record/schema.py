@@ -84,6 +84,10 @@ def item_of(name: str, dimensions: int, cells: tuple[str, ...] = ()) -> Item:
         # the state of a method: every array has scales of its own
         return Item(tuple(f"{name}_index{i}" for i in range(dimensions)), None)
     item = SCHEMA.get(name) or SCHEMA[f"{group}/*"]
+    if group == "diagnostics":
+        # an observable that is an array has further axes
+        more = (f"{name}_index{i}" for i in range(1, dimensions))
+        return item._replace(axes=(*item.axes, *more))
     axes = (each if each == CELLS else (each,) for each in item.axes)
     axes = sum((cells if each == CELLS else each for each in axes), ())
     return item._replace(axes=axes[:dimensions])
@@ -161,7 +165,7 @@ def content(measures: dict, times, steps, rows, outputs, target, abscissa, texts
     times, outputs : arrays of shape ``(T,)`` and ``(T, n)`` or None
     steps : array of shape ``(S,)``
         Numbers of the steps that the rows of diagnostics are of.
-    rows : dict of arrays of shape ``(S,)``
+    rows : dict of arrays of shape ``(S,)`` or ``(S, …)``
     target, abscissa : array of shape ``(n,)`` or None
         Left out if they are not of the length of the first of outputs, target, abscissa.
     texts : dict of str

@@ -22,7 +22,8 @@ class Record(Drawn):
         Model output ``∫ phi dmu`` of the first `wgf.Risk` at the snapshot times.
     diagnostics : dict of arrays of shape ``(steps + 1,)``
         One row per step and one for the start: ``t``, ``dt``, ``mass``, ``objective``, one column
-        per term of the functional, ``dissipation``, …
+        per term of the functional, ``dissipation``, …; observables, those that are arrays with
+        further axes, and NaN where they were not evaluated.
     problem : dict
         What was solved, in words that JSON can hold: flow, functional, method, start.
     target, abscissa : array of shape ``(n,)`` or None
@@ -70,9 +71,7 @@ class Record(Drawn):
         names = dict.fromkeys(name for part in held for name in part.diagnostics)
         rows = [len(next(iter(part.diagnostics.values()), ())) for part in held]
         self.diagnostics = {
-            name: np.concatenate(
-                [p.diagnostics.get(name, np.full(n, np.nan)) for p, n in zip(held, rows)]
-            )
+            name: np.concatenate(_columns([part.diagnostics.get(name) for part in held], rows))
             for name in names
         }
 
@@ -101,6 +100,15 @@ class Record(Drawn):
         last = f"t={self.times[-1]:g}" if len(self.times) else "no snapshot"
         steps = len(self.diagnostics.get("t", ())) - 1
         return f"{type(self).__name__}({last}, {len(self.times)} snapshots, {steps} steps)"
+
+
+def _columns(columns, lengths):
+    """Return the pieces of a column, NaN of its shape where a record lacks it."""
+    shape = next(np.shape(column)[1:] for column in columns if column is not None and len(column))
+    return [
+        np.full((n, *shape), np.nan) if column is None or not len(column) else column
+        for column, n in zip(columns, lengths)
+    ]
 
 
 class Solution(Record):

@@ -18,6 +18,8 @@ import os
 import pathlib
 import time
 
+import numpy as np
+
 from wgf import checks
 from wgf.record import directory, layout, polydata
 from wgf.record.provenance import provenance
@@ -341,9 +343,18 @@ def summary(run):
         value = " ".join(map(str, value)) if isinstance(value, list) else value
         lines.append(f"  {name:<11} {value}")
     for name, column in run.diagnostics.items():
-        if len(column):
-            lines.append(f"  {name:<11} {column[-1]:.6g} (at the start {column[0]:.6g})")
+        # observables have no value between their times
+        known = column[~np.isnan(column.reshape(len(column), -1)).any(axis=1)]
+        if len(known):
+            lines.append(f"  {name:<11} {_number(known[-1])} (at the start {_number(known[0])})")
     return "\n".join(lines)
+
+
+def _number(value):
+    """Return a number as a text, of an array the first few."""
+    few = [f"{each:.6g}" for each in np.ravel(value)[:4]]
+    text = ", ".join([*few, "…"] if np.size(value) > len(few) else few)
+    return f"[{text}]" if np.ndim(value) else text
 
 
 def _now():

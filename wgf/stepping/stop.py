@@ -26,10 +26,13 @@ class State:
     snapshot : bool
         Whether an output time was reached, or the run ends here.
     status : {"running", "done", "stopped"}
+    observed : dict
+        Values of the observables by name.
     """
 
     def __init__(self, stepper: Stepper, flow: Any, steps: int):
         self._stepper, self.flow, self.steps = stepper, flow, steps
+        self.observed: dict[str, Any] = {}
         self.snapshot, self.status = False, "running"
 
     @property
@@ -39,8 +42,8 @@ class State:
 
     @property
     def row(self) -> dict[str, float]:
-        """Row of diagnostics."""
-        return self._stepper.row
+        """Row of diagnostics, with the observables."""
+        return self._stepper.row | self.observed if self.observed else self._stepper.row
 
     @property
     def measure(self) -> Measure:
