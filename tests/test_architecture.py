@@ -48,7 +48,7 @@ ROOMS = {
         )
     ),
     "argparse": ("command/cli.py",),
-    "mpi4py": ("parallel/ranks.py",),
+    "mpi4py": ("parallel/ranks.py", "parallel/pools.py"),
 }
 
 

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
+from test_mpi import MPIEXEC, needs_mpi
 
 import wgf
 from wgf.command import cli
@@ -133,3 +135,109 @@ def test_a_sweep_of_other_options_is_not_overwritten(script, capsys):
     script.write_text(SCRIPT + "\n# changed\n")
     assert cli.status(argv=[*argv, "stiffness=1,2"]) == 2
     assert json.loads(pathlib.Path("all/sweep.json").read_text()) == note
+
+
+OBSERVED = SCRIPT.replace('"particles": 20}', '"particles": 20, **OBSERVE}').replace(
+    "def setup",
+    '''def pair(measure, t):
+    return [measure.mean()[0], t]
+
+OBSERVE = {"observe": {"middle": lambda m, t: m.mean()[0], "pair": pair}, "observe_every": 0.1}
+
+def setup''',
+)
+
+
+def test_observables_are_in_the_table_at_times_of_their_own(script):
+    script.write_text(OBSERVED)
+    wgf.sweep(script, vary={"stiffness": [0.5, 1.0]}, seeds=range(2), out="all", jobs=1)
+    with opened("all/sweep.h5") as table:
+        assert np.allclose(table.observed, [0.0, 0.1, 0.2, 0.3, 0.4], rtol=1e-15)
+        assert table.middle.dims == ("stiffness", "seed", "side")
+        assert table.middle_history.dims == ("stiffness", "seed", "side", "observed")
+        assert table.pair_history.dims == (*table.middle_history.dims, "pair_index1")
+        run = wgf.open_run("all/members/000002/particles")
+        here = table.sel(stiffness=1.0, seed=0, side="particles")
+        known = run.diagnostics["middle"][~np.isnan(run.diagnostics["middle"])]
+        assert np.array_equal(here.middle_history, known) and float(here.middle) == known[-1]
+        assert float(here.pair[1]) == 0.4 and np.array_equal(here.pair_history[:, 1], here.observed)
+        assert table.objective_history.dims[-1] == "time"
+
+
+def whole(path):
+    """Return the table of a sweep and the columns of all its runs."""
+    with opened(pathlib.Path(path) / "sweep.h5") as table:
+        held = table.load()
+    runs = sorted(pathlib.Path(path).glob("members/*/*/manifest.jsonl"))
+    return held, {
+        str(run.parent.relative_to(path)): (
+            wgf.open_run(run.parent).diagnostics,
+            wgf.open_run(run.parent).final,
+        )
+        for run in runs
+    }
+
+
+def same(one, two):
+    (table, runs), (other, others) = whole(one), whole(two)
+    assert table.identical(other) and list(runs) == list(others) and len(runs) > 0
+    for name, (columns, final) in runs.items():
+        found, end = others[name]
+        assert all(np.array_equal(columns[key], found[key]) for key in columns)
+        assert final.kind == end.kind
+        for (points, weights), (here, held) in zip(final.blocks(), end.blocks()):
+            assert np.array_equal(points, here) and np.array_equal(weights, held)
+
+
+WORDS = ["--vary", "stiffness=0.5,1", "--seeds", "0:3", "--quiet"]
+
+
+@needs_mpi
+@pytest.mark.parametrize("runner", ["mpi4py", "mpi4py.futures"])
+def test_ranks_give_the_same_files(script, runner):
+    assert cli.status(argv=["sweep", "well.py", *WORDS, "--jobs", "1", "--out", "one"]) == 0
+    command = [MPIEXEC, "-n", "3", sys.executable, "-m", runner, "-m", "wgf", "sweep", "well.py"]
+    command += [*WORDS, "--engine", "mpi", "--out", "two"]
+    done = subprocess.run(command, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(pathlib.Path("two").absolute() / "sweep.h5")
+    same("one", "two")
+    # every member was a world of its own
+    for path in pathlib.Path("two").glob("members/*/*/manifest.jsonl"):
+        assert wgf.open_run(path.parent).provenance["ranks"] == 1
+
+
+@needs_mpi
+def test_bad_input_ends_all_ranks(script):
+    command = [MPIEXEC, "-n", "2", sys.executable, "-m", "mpi4py", "-m", "wgf", "sweep", "well.py"]
+    command += ["--vary", "stifness=1", "--engine", "mpi", "--out", "none"]
+    done = subprocess.run(command, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("wgf: error: sweep: the script has no") == 1
+
+
+def test_a_dask_cluster_gives_the_same_files(script):
+    distributed = pytest.importorskip("distributed")
+    assert cli.status(argv=["sweep", "well.py", *WORDS, "--jobs", "1", "--out", "one"]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": None}
+        with distributed.LocalCluster(**options, local_directory="dask") as cluster:
+            dask = ["--engine", "dask", "--scheduler", cluster.scheduler_address]
+            assert cli.status(argv=["sweep", "well.py", *WORDS, *dask, "--out", "two"]) == 0
+    same("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--engine", "mpi"], "engine: mpi has one rank"),
+        (["--engine", "dask"], "scheduler: None with the engine dask, give its address"),
+        (["--scheduler", "tcp://here:1"], "scheduler: tcp://here:1 with the engine processes"),
+        (["--engine", "mpi", "--jobs", "2"], "jobs: 2 with the engine mpi"),
+        (["--engine", "none"], "invalid choice: 'none'"),
+    ],
+)
+def test_engines_that_cannot_be_had_are_refused(script, capsys, words, told):
+    assert cli.status(argv=["sweep", "well.py", "--out", "none", *words]) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1 and not pathlib.Path("none").exists()

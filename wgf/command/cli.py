@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import inspect
 import io
+import itertools
 import os
 import re
 import sys
@@ -92,9 +93,15 @@ def status(setup: Callable | None = None, argv: Sequence[str] | None = None) -> 
             # the other ranks share the work, rank 0 speaks
             warnings.simplefilter("ignore")
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            if setup is None and argv[:1] not in (["run"], ["resume"]):
+            if setup is None and argv[:1] not in (["run"], ["resume"]) and not _shared(argv):
                 return 0
         return _status(setup, argv)
+
+
+def _shared(argv):
+    """Return whether the ranks do the members of a sweep."""
+    words = " ".join(argv).replace("=", " ").split()
+    return words[:1] == ["sweep"] and ("--engine", "mpi") in itertools.pairwise(words)
 
 
 def _warn(message, category, filename, lineno, file=None, line=None):
@@ -241,8 +248,16 @@ def _sweep(script, setup, argv, prog):
     )
     group.add_argument("--seeds", default="0:1", metavar="A:B", help="run with seeds A, …, B - 1")
     group.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a processor)")
+    group.add_argument(
+        "--engine",
+        default=sweep.ENGINES[0],
+        choices=sweep.ENGINES,
+        help="who does the members: processes here, the ranks of mpiexec, the workers of Dask",
+    )
+    group.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://host:8786")
     given = vars(parser.parse_args(argv))
-    vary, seeds, jobs = (given.pop(name) for name in ("vary", "seeds", "jobs"))
+    vary, seeds = given.pop("vary"), given.pop("seeds")
+    how = {name: given.pop(name) for name in ("jobs", "engine", "scheduler")}
     parts = [text.partition("=") for text in vary]
     bad = [name for name, sign, _ in parts if not sign]
     if bad:
@@ -259,9 +274,9 @@ def _sweep(script, setup, argv, prog):
         {name.replace("-", "_"): texts.split(",") for name, _, texts in parts},
         range(int(ends[1]), int(ends[2])),
         out=every.out,
-        jobs=jobs,
         method=every.method,
         quiet=every.quiet,
+        **how,
         **given,
     )
     for text in found.failures:

@@ -1,7 +1,8 @@
 """Sweeps: a script run for every combination of some of its options and for many seeds.
 
 DIR/sweep.json              the script, the options and the seeds
-DIR/members/000012/mesh/    a run as `wgf run` stores it; beside it mesh.json, its outcome
+DIR/members/000012/mesh/    a run as `wgf run` stores it; beside it mesh.json, its outcome and its
+                            columns at the times that the table has
 DIR/sweep.h5                final values and columns at common times over the varied options
 """
 
@@ -9,6 +10,7 @@ import collections
 import contextlib
 import dataclasses
 import enum
+import functools
 import itertools
 import json
 import pathlib
@@ -19,10 +21,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from wgf import checks
-from wgf.command import runner, workers
+from wgf import checks, parallel
+from wgf.command import runner, sweep_table, workers
 from wgf.command.options import parameters
+from wgf.command.settings import OPTIONS
 from wgf.command.signals import Signals, Stopped
+from wgf.parallel import pools
 from wgf.record.directory import is_run, read_manifest, replace
 from wgf.record.progress import counter
 
@@ -31,6 +35,7 @@ WITHOUT = ("method", "seed", "out", "overwrite", "quiet", "plot", "dry_run", "pr
 SETTINGS = {k: v for k, v in parameters(runner.Settings).items() if k not in WITHOUT}
 # a member whose process died is tried once more
 TRIES = 2
+ENGINES = ("processes", "mpi", "dask")
 FAILED = {"status": "failed", "drawn": False, "error": None, "code": 1, "warnings": []}
 
 
@@ -76,6 +81,15 @@ class Plan:
         """Return the jobs of the first seed; others follow where chance has a part."""
         return (Job(p, 0, side) for p in range(len(self.points)) for side in self.sides)
 
+    def every_job(self) -> Iterator[Job]:
+        """Return the jobs of all seeds in the order of the table, whether they ran or not."""
+        numbers = range(len(self.points)), range(len(self.seeds)), self.sides
+        return itertools.starmap(Job, itertools.product(*numbers))
+
+    def first(self, job: Job) -> Job:
+        """Return the job of the first seed in the place of another one."""
+        return Job(job.point, 0, job.side)
+
     def path(self, job: Job) -> pathlib.Path:
         """Return the directory of the run."""
         number = job.point * len(self.seeds) + job.k
@@ -101,7 +115,8 @@ class Plan:
         """Write how a job ended."""
         path = self.path(job).with_suffix(".json")
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace(path, json.dumps(outcome).encode())
+        # a job whose outcome is lost with the power is done again
+        replace(path, json.dumps(outcome).encode(), durable=False)
 
     def described(self, job: Job | None = None) -> str:
         """Return the sweep as JSON, or a job in words."""
@@ -150,6 +165,8 @@ def sweep(
     jobs: int | None = None,
     method: str = "both",
     quiet: bool = True,
+    engine: str = "processes",
+    scheduler: object = None,
     **options: object,
 ) -> Sweep:
     """Run a script for all combinations of options and seeds, many members at a time.
@@ -173,6 +190,14 @@ def sweep(
     method : {"mesh", "particles", "both"}
     quiet : bool
         Whether no progress is shown.
+    engine : {"processes", "mpi", "dask"}
+        Who does the members: processes on this machine; the ranks of MPI but the first, all of
+        which make this call (``mpiexec -n N python -m mpi4py -m wgf sweep … --engine mpi``); the
+        workers of a Dask scheduler, one member at a time with all the threads of a worker. All see
+        the directory of the sweep and the script under the same paths; the results are the same,
+        to the bit.
+    scheduler : str or distributed.Client, optional
+        Address of the Dask scheduler.
     **options
         Other arguments of `setup` and settings, the same for all members.
 
@@ -188,23 +213,52 @@ def sweep(
     """
     function = setup if callable(setup) else runner.load_setup(setup)
     plan = _plan(function, vary or {}, seeds, out, method, options)
-    runner.refuse_ranks("sweep")
+    _check_engine(engine, scheduler, jobs)
     count = workers.processors() if jobs is None else checks.whole("jobs", jobs, minimum=1)
     sent = workers.can_be_sent(setup, plan)
-    if jobs is not None and count > 1 and not sent:
+    if (engine != "processes" or jobs is not None and count > 1) and not sent:
         raise checks.InputError(
             "sweep: this setup() cannot be sent to other processes, write it into a script or "
             "take jobs=1"
         )
-    _settle(plan)
-    with _interruptible(plan):
-        _run(setup, plan, count if sent and count > 1 else 0, quiet)
-        failures = _collect(plan)
+    with _engine(engine, scheduler, count if sent and count > 1 else 0) as results:
+        if results is None:
+            # a rank that has done its part of the members
+            return Sweep(plan.out, [])
+        _settle(plan)
+        with _interruptible(plan):
+            _run(setup, plan, results, quiet)
+            failures = sweep_table.collect(plan)
     texts = [f"{failure['where']}: {failure['error']}" for failure in failures]
     if len(texts) == len(list((plan.out / "members").glob("*/*.json"))):
         kind = checks.NumericalError if failures[0]["code"] == 3 else checks.InputError
         raise kind(f"sweep: all {len(texts)} runs failed, the first one: {texts[0]}")
     return Sweep(plan.out, texts)
+
+
+def _check_engine(engine, scheduler, jobs):
+    """Refuse what does not go with an engine."""
+    checks.one_of("engine", engine, ENGINES)
+    if engine != "mpi":
+        runner.refuse_ranks("sweep")
+    if (engine == "dask") != (scheduler is not None):
+        remedy = "give its address" if scheduler is None else "take the engine dask or leave it out"
+        raise checks.InputError(f"scheduler: {scheduler} with the engine {engine}, {remedy}")
+    if engine != "processes" and jobs is not None:
+        raise checks.InputError(
+            f"jobs: {jobs} with the engine {engine}, which has as many as it was started with, "
+            "leave it out"
+        )
+
+
+@contextlib.contextmanager
+def _engine(engine, scheduler, count):
+    """Give the function that does jobs, see `workers.results`; None on a rank that does some."""
+    if engine == "processes":
+        yield functools.partial(workers.results, count=count)
+        return
+    with pools.ranks() if engine == "mpi" else pools.scheduled(scheduler) as pool:
+        yield None if pool is None else functools.partial(workers.pooled, pool)
 
 
 def _plan(setup, vary, seeds, out, method, options):
@@ -284,7 +338,7 @@ def _interruptible(plan):
             signal.signal(number, handler)
 
 
-def _run(setup, plan, count, quiet):
+def _run(setup, plan, results, quiet):
     """Do all jobs that have no outcome yet, and those that failed."""
     waiting = collections.deque(plan.first_jobs())
     total, done, failed = len(waiting), 0, 0
@@ -311,7 +365,7 @@ def _run(setup, plan, count, quiet):
         return None
 
     try:
-        for job, outcome in workers.results(member, (setup, plan), take, count):
+        for job, outcome in results(make=member, arguments=(setup, plan), take=take):
             if outcome is None and job.tries < TRIES:
                 waiting.appendleft(dataclasses.replace(job, tries=job.tries + 1))
                 continue
@@ -335,7 +389,8 @@ def member(setup: Callable | str | pathlib.Path, plan: Plan) -> Callable[[Job], 
     def work(job):
         outcome = dict(FAILED)
         try:
-            with warnings.catch_warnings(record=True) as caught:
+            # the ranks or workers of the sweep are no part of its members
+            with parallel.alone(), warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 _solve(setup, plan, job, outcome)
             outcome["warnings"] = sorted({" ".join(str(w.message).split()) for w in caught})
@@ -356,80 +411,9 @@ def _solve(setup, plan, job, outcome):
     place = runner.Place(plan.path(job), (job.side,))
     # a run that ended without an outcome is run again: what ended it is not asked where it ended
     settings.overwrite = is_run(place.root) and read_manifest(place.root)[1] is not None
-    note = runner.note_of(setup, values, settings)
     with runner.silent():
-        solution = runner.solve_side(system, side, place, settings, Signals(), note)
+        solution = runner.solve_side(system, side, place, settings, Signals())
+    note = runner.note_of(setup, values, settings)
+    replace(place.root / OPTIONS, note.encode(), durable=False)
     outcome["status"] = solution.status
-
-
-def _collect(plan):
-    """Write ``sweep.h5`` from the stored runs and return the failures as texts."""
-    from wgf.record.grid import grid_image
-
-    cells, failures = {}, []
-    for point, side in itertools.product(range(len(plan.points)), plan.sides):
-        for k in range(len(plan.seeds)):
-            job = Job(point, k, side)
-            outcome = plan.outcome(job)
-            if outcome is None:
-                # what chance has no part in ran for the first seed alone
-                cells[point, k, side] = cells[point, 0, side]
-                continue
-            cells[point, k, side] = _columns(plan, job, outcome)
-            if outcome["status"] == "failed":
-                failures.append(outcome | {"where": plan.described(job)})
-    held = [columns for columns, _ in cells.values() if columns]
-    times = _common([columns["time"] for columns in held])
-    names = sorted({name for columns in held for name in columns} - {"time"})
-    dimensions = plan.dimensions(names)
-    lengths, both = [len(values) for values in dimensions.values()], len(plan.sides) > 1
-    labels = (*dimensions, "side") if both else tuple(dimensions)
-    shape = (*lengths, 2) if both else lengths
-
-    def table(value, *more):
-        flat = [
-            value(*cells[point, k, side])
-            for point in range(len(plan.points))
-            for k in range(len(plan.seeds))
-            for side in plan.sides
-        ]
-        return np.array(flat).reshape(*shape, *more)
-
-    variables = {"status": (labels, table(lambda columns, status: status))}
-    nothing = np.full(len(times), np.nan)
-    for name in names:
-        variables[name] = labels, table(lambda c, _, n=name: c[n][-1] if n in c else np.nan)
-        if name != "t":
-            history = table(lambda c, _, n=name: _at(c, n, times, nothing), len(times))
-            variables[f"{name}_history"] = (*labels, "time"), history
-    dimensions |= ({"side": plan.sides} if both else {}) | {"time": times}
-    content = grid_image(dimensions, variables, {"sweep_json": plan.described()})
-    replace(plan.out / "sweep.h5", content)
-    return failures
-
-
-def _columns(plan, job, outcome):
-    """Return the columns of a run at its snapshots, and its status."""
-    from wgf.record.run import open_run
-
-    if outcome["status"] == "failed":
-        return {}, "failed"
-    run = open_run(plan.path(job))
-    rows = np.searchsorted(run.diagnostics["t"], run.times)
-    found = {name: column[rows] for name, column in run.diagnostics.items()}
-    return found | {"time": run.times}, outcome["status"]
-
-
-def _common(times):
-    """Return the times that all have, but for rounding."""
-    found = times[0] if times else np.zeros(0)
-    for other in times[1:]:
-        near = other[np.abs(other[:, None] - found).argmin(axis=0)]
-        found = found[np.isclose(near, found, rtol=1e-12, atol=0)]
-    return found
-
-
-def _at(columns, name, times, nothing):
-    if name not in columns:
-        return nothing
-    return columns[name][np.abs(columns["time"][:, None] - times).argmin(axis=0)]
+    outcome["columns"] = sweep_table.columns_of(solution)

@@ -1,14 +1,23 @@
 """Processes that do one job after the other; one that dies is replaced, the rest go on."""
 
+import functools
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from multiprocessing import connection, reduction
 
 import threadpoolctl
+
+from wgf import checks
+from wgf.parallel.pools import Pool
+
+# a worker of a pool may be given several jobs at once, of which it does one after the other
+_turn = threading.Lock()
 
 
 def processors() -> int:
@@ -88,14 +97,63 @@ class _Worker:
         other.close()
 
 
+def pooled(
+    pool: Pool, make: Callable, arguments: tuple, take: Callable
+) -> Iterator[tuple[object, object]]:
+    """Yield ``(job, result)`` as the workers of a pool do them; otherwise as `results`."""
+    made, waiting = pickle.dumps((make, arguments)), {}
+    try:
+        while True:
+            # one that waits for every one that is done: no worker is idle in between
+            while len(waiting) < 2 * pool.count and (job := take()) is not None:
+                waiting[pool.executor.submit(_do, made, job, pool.threads)] = job
+            if not waiting:
+                return
+            for future in futures.wait(waiting, return_when=futures.FIRST_COMPLETED).done:
+                job, error = waiting.pop(future), future.exception()
+                if error is None:
+                    yield job, future.result()
+                elif isinstance(error, checks.InputError) or not _lost(error):
+                    raise error
+                else:
+                    yield job, None
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _lost(error):
+    """Return whether an exception says that the worker is gone."""
+    return type(error).__name__ in ("KilledWorker", "CommClosedError", "BrokenExecutor")
+
+
+@functools.lru_cache(1)
+def _made(content):
+    make, arguments = pickle.loads(content)
+    return make(*arguments)
+
+
+def _do(made, job, threads):
+    """Do a job on a worker of a pool."""
+    with _turn:
+        if threads is not None:
+            _limit_threads(threads)
+        return _made(made)(job)
+
+
+def _limit_threads(threads):
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
+    if "numba" in sys.modules:
+        numba = sys.modules["numba"]
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    threadpoolctl.threadpool_limits(threads)
+
+
 def _serve(pipe, make, arguments, threads):
     """Do jobs until the pipe ends, on a fraction of the machine."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
-    if "numba" in sys.modules:
-        sys.modules["numba"].set_num_threads(threads)
-    threadpoolctl.threadpool_limits(threads)
+    _limit_threads(threads)
     try:
         work = make(*arguments)
     except Exception as error:

@@ -1,6 +1,6 @@
 """Ranks and threads: who works on what, and how sums are made."""
 
 from wgf.parallel.partition import Partition, sum_of_rows
-from wgf.parallel.ranks import Ranks, Serial, launched, speaks, world
+from wgf.parallel.ranks import Ranks, Serial, alone, launched, speaks, world
 
-__all__ = ["Partition", "Ranks", "Serial", "launched", "speaks", "sum_of_rows", "world"]
+__all__ = ["Partition", "Ranks", "Serial", "alone", "launched", "speaks", "sum_of_rows", "world"]

@@ -6,6 +6,7 @@ the blocks: any number of ranks gives the same bits. `Serial` and `Ranks` offer 
 returns the one that this process belongs to.
 """
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -46,6 +47,22 @@ if launched()[1] > 1:
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 
+_alone = False
+
+
+@contextlib.contextmanager
+def alone():
+    """Within, this process is a world of its own, whatever ranks it was started with."""
+    global _alone
+    before, _alone = _alone, True
+    world.cache_clear()
+    try:
+        yield
+    finally:
+        _alone = before
+        world.cache_clear()
+
+
 @functools.cache
 def world():
     """Return the ranks that this process was started with, `Serial` for one.
@@ -55,7 +72,7 @@ def world():
     InputError
         If processes were started by MPI and mpi4py or the MPI library cannot be loaded.
     """
-    if launched()[1] == 1 and "mpi4py.MPI" not in sys.modules:
+    if _alone or (launched()[1] == 1 and "mpi4py.MPI" not in sys.modules):
         return Serial()
     try:
         from mpi4py import MPI

@@ -273,11 +273,11 @@ def empty(path):
     synchronise(path)
 
 
-def replace(path, content):
+def replace(path, content, durable=True):
     """Write `content` so that `path` holds all of it or what it held before.
 
     Instead of bytes a function that writes into the stream that it is given. Returns the
-    `fingerprint` of what was written.
+    `fingerprint` of what was written. What is not `durable` may be lost with the power.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -287,10 +287,12 @@ def replace(path, content):
             else:
                 stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
             found = fingerprint(stream if callable(content) else content)
         os.replace(temporary, path)
-        synchronise(path.parent)
+        if durable:
+            synchronise(path.parent)
         return found
     except BaseException as error:
         with contextlib.suppress(OSError):

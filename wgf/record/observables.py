@@ -16,7 +16,8 @@ from wgf.record.schema import TAKEN
 NEAR = 1e-12
 # a row is kept in memory and in every snapshot
 MOST = 10_000
-# an array in a file has scales of these names
+# names in the table of a sweep, and those that scales and histories there have
+LABELS = ("observed", "side", "status")
 RESERVED = re.compile(r"_index\d+$|_history$")
 
 
@@ -54,7 +55,7 @@ class Observables:
                 raise checks.InputError(
                     f"observe: {checks.shown(name)} is not a name, use letters, digits and _"
                 )
-            if name in TAKEN or RESERVED.search(name):
+            if name in TAKEN or name in LABELS or RESERVED.search(name):
                 raise checks.InputError(f"observe: a file uses the name {name} itself, rename it")
             if not callable(function):
                 raise checks.InputTypeError(
