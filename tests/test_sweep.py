@@ -139,12 +139,12 @@ def test_a_sweep_of_other_options_is_not_overwritten(script, capsys):
 
 OBSERVED = SCRIPT.replace('"particles": 20}', '"particles": 20, **OBSERVE}').replace(
     "def setup",
-    '''def pair(measure, t):
+    """def pair(measure, t):
     return [measure.mean()[0], t]
 
 OBSERVE = {"observe": {"middle": lambda m, t: m.mean()[0], "pair": pair}, "observe_every": 0.1}
 
-def setup''',
+def setup""",
 )
 
 

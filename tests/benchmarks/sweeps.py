@@ -62,7 +62,9 @@ def main(members):
         swept(place / "all", members)
         print(f"{members} members: {1e3 * whole:.2f} ms each as a sweep, {1e3 * single:.2f} ms by")
         print(f"solve(…, save=…), {1e3 * (whole - single):.2f} ms more per member;")
-        print(f"memory {held:.0f} MB after {max(2, members // 10)} members, {memory():.0f} at the end")
+        print(
+            f"memory {held:.0f} MB after {max(2, members // 10)} members, {memory():.0f} at the end"
+        )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ DIR/members/000012/mesh/    a run as `wgf run` stores it; beside it mesh.json, i
 DIR/sweep.h5                final values and columns at common times over the varied options
 """
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import dataclasses
@@ -18,6 +20,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +32,9 @@ from wgf.command.signals import Signals, Stopped
 from wgf.parallel import pools
 from wgf.record.directory import is_run, read_manifest, replace
 from wgf.record.progress import counter
+
+if TYPE_CHECKING:
+    from wgf.comparison.sweeps import Summary
 
 # what a member has of its own, or a sweep has not
 WITHOUT = ("method", "seed", "out", "overwrite", "quiet", "plot", "dry_run", "profile")
@@ -156,6 +162,12 @@ class Sweep:
 
         return xarray.open_dataset(self.path / "sweep.h5", engine="h5netcdf")
 
+    def summary(self, y: str = "objective", **options: Any) -> Summary:
+        """Return means, intervals and slopes of a column; see `wgf.comparison.sweeps.Summary`."""
+        from wgf.comparison.sweeps import Summary
+
+        return Summary(self.path, y, **options)
+
 
 def sweep(
     setup: Callable | str | pathlib.Path,
@@ -216,7 +228,7 @@ def sweep(
     _check_engine(engine, scheduler, jobs)
     count = workers.processors() if jobs is None else checks.whole("jobs", jobs, minimum=1)
     sent = workers.can_be_sent(setup, plan)
-    if (engine != "processes" or jobs is not None and count > 1) and not sent:
+    if (engine != "processes" or (jobs is not None and count > 1)) and not sent:
         raise checks.InputError(
             "sweep: this setup() cannot be sent to other processes, write it into a script or "
             "take jobs=1"

@@ -122,26 +122,115 @@ def plot(
     out: pathlib.Path | None = None,
     data: pathlib.Path | None = None,
     script: pathlib.Path | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    statistic: str | None = None,
+    interval: str | None = None,
+    below: float | None = None,
+    floor: float | None = None,
+    rate: float | None = None,
 ) -> None:
-    """Draw a stored run.
+    """Draw a stored run, or a column of a sweep against one of its options.
 
     Parameters
     ----------
     run : path
-        directory of a run
+        directory of a run or of a sweep
     out : path
         file of the figure (default RUN/figure.png)
     data : path
         write what is drawn to this .csv or .h5 file
     script : path
         the run's solver script, to draw level lines of F' with it
+    x : str
+        of a sweep: the varied option to draw against (default the only one of numbers)
+    y : str
+        of a sweep: column or observable (default objective)
+    statistic : str
+        of a sweep: mean (default), geometric or median over the seeds
+    interval : str
+        of a sweep: t or bootstrap
+    below : float
+        of a sweep: draw the rate of values below this level, too
+    floor : float
+        of a sweep: limit of accuracy, near which no value enters a slope
+    rate : float
+        of a sweep: expected slope
     """
+    asked = {"y": y, "x": x, "statistic": statistic, "interval": interval}
+    asked |= {"below": below, "floor": floor, "rate": rate}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if sweeps().is_sweep(run):
+        if script:
+            raise checks.InputError(f"script: {run} is a sweep, give one of its members")
+        found = sweeps().Summary(run, **given)
+        out = out or pathlib.Path(run) / "figure.png"
+        runner.draw(found, out, None, data)
+        print(f"{out}\n{data}" if data else out)
+        return
+    for name in given:
+        raise checks.InputError(f"{name}: {run} is not a sweep, leave --{name} out")
     out = out or pathlib.Path(run) / "figure.png"
     functional = runner.stored_functional(run, runner.load_setup(script)) if script else None
     runner.draw(_open(run), out, functional, data)
     print(out)
     if data:
         print(data)
+
+
+def table(
+    sweep: str,
+    *,
+    y: str = "objective",
+    x: str | None = None,
+    statistic: str = "mean",
+    interval: str | None = None,
+    below: float | None = None,
+    floor: float | None = None,
+    rate: float | None = None,
+    data: pathlib.Path | None = None,
+) -> None:
+    """Print a column of a sweep: means over the seeds with their intervals, slopes, rates.
+
+    Parameters
+    ----------
+    sweep : path
+        directory of a sweep
+    y : str
+        column or observable, of which the value at the end counts
+    x : str
+        the varied option along which slopes are fitted (default the only one of numbers)
+    statistic : str
+        mean, geometric or median over the seeds
+    interval : str
+        t or bootstrap
+    below : float
+        print the rate of values below this level, too
+    floor : float
+        limit of accuracy, near which no value enters a slope
+    rate : float
+        expected slope
+    data : path
+        write the tables to this .csv or .h5 file
+    """
+    from wgf.record import tables
+
+    if data:
+        tables.check_path(data)
+    if not sweeps().is_sweep(sweep):
+        raise checks.InputError(f"{sweep}: is not a sweep, give the directory of one")
+    found = sweeps().Summary(sweep, y, x, statistic, interval, below, floor, rate)
+    print(found)
+    if data:
+        found.save(data)
+        print(f"\n{data}")
+
+
+def sweeps():
+    """Return the module of tables of sweeps, which is loaded when it is needed."""
+    from wgf.comparison import sweeps
+
+    return sweeps
 
 
 def movie(run: str, out: str, *, rate: int = 12) -> None:
@@ -204,5 +293,5 @@ def _open(path):
 
 COMMANDS = {
     command.__name__: command
-    for command in (run, sweep, new, resume, compare, inspect, plot, movie, verify, pack)
+    for command in (run, sweep, new, resume, compare, inspect, plot, table, movie, verify, pack)
 }

@@ -15,6 +15,8 @@ RESAMPLES = 2000
 INTERVALS = {
     ("mean", "t"): "Student's t of the logarithms",
     ("mean", "bootstrap"): "bootstrap percentiles",
+    ("arithmetic", "t"): "Student's t",
+    ("arithmetic", "bootstrap"): "bootstrap percentiles",
     ("median", "bootstrap"): "bootstrap percentiles",
 }
 
@@ -34,23 +36,24 @@ def summarise(
 ) -> dict[str, np.ndarray]:
     """Return sizes, means or medians over the repeats of each, and their 95 % intervals.
 
-    Means are geometric, because slopes are taken of logarithms; a zero among the repeats makes them
-    arithmetic. A single repeat has an interval without width.
+    A ``mean`` is geometric, because slopes are taken of logarithms; a zero among the repeats makes
+    it arithmetic, which ``arithmetic`` always is. A single repeat has an interval without width.
 
     Parameters
     ----------
     sizes, values : arrays of shape ``(k,)``
         One entry per run; runs of one size are independent repeats.
-    statistic : {"mean", "median"}
+    statistic : {"mean", "arithmetic", "median"}
     interval : {"t", "bootstrap"}
-        Student's t for the logarithms, for means alone, or percentiles of the bootstrap.
+        Student's t, for means alone and of logarithms for geometric ones, or percentiles of the
+        bootstrap.
     seed : int
         Seed of the bootstrap.
 
     Returns
     -------
     dict of arrays
-        ``size`` increasing, ``mean`` or ``median``, ``low``, ``high``, ``repeats``.
+        ``size`` increasing, one named like the statistic, ``low``, ``high``, ``repeats``.
     """
     if (statistic, interval) not in INTERVALS:
         raise checks.InputError(
@@ -59,11 +62,12 @@ def summarise(
         )
     rows = []
     for size, held in groups(sizes, values):
-        positive = bool((held > 0).all())
-        held = np.log(held) if positive else held
-        middle, low, high = _interval(held, statistic, interval, seed)
-        band = np.array([middle, low, high])
-        band = np.exp(band) if positive else np.maximum(band, 0.0)
+        logarithms = statistic == "mean" and bool((held > 0).all())
+        held = np.log(held) if logarithms else held
+        band = np.array(_interval(held, statistic, interval, seed))
+        if statistic == "mean":
+            # values of a study are not negative
+            band = np.exp(band) if logarithms else np.maximum(band, min(0.0, held.min()))
         rows.append((size, *band, len(held)))
     names = ("size", statistic, "low", "high", "repeats")
     return dict(zip(names, map(np.array, zip(*rows)))) if rows else {n: np.zeros(0) for n in names}
@@ -72,14 +76,15 @@ def summarise(
 def _interval(values, statistic, interval, seed):
     from scipy.special import stdtrit
 
-    n, middle = len(values), float(getattr(np, statistic)(values))
+    average = np.median if statistic == "median" else np.mean
+    n, middle = len(values), float(average(values))
     if n == 1:
         return middle, middle, middle
     if interval == "t":
         half = stdtrit(n - 1, UPPER) * values.std(ddof=1) / np.sqrt(n)
         return middle, middle - half, middle + half
     drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-    found = getattr(np, statistic)(values[drawn], axis=1)
+    found = average(values[drawn], axis=1)
     return middle, *np.quantile(found, [1 - UPPER, UPPER])
 
 

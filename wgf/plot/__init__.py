@@ -8,6 +8,7 @@ from wgf.plot.numbers import figure_numbers, write_numbers
 from wgf.plot.sheets import PANELS, comparison, drawing, register, run, study
 from wgf.plot.single import measure, part, show, table
 from wgf.plot.style import COLOURS, MAP, STYLE
+from wgf.plot.sweeps import sweep
 from wgf.plot.views import Panel, View, divided
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "run",
     "show",
     "study",
+    "sweep",
     "table",
     "write_numbers",
 ]

@@ -1,8 +1,11 @@
 """Labelled arrays over named dimensions as one HDF5 file that xarray and netCDF tools open."""
 
+import pathlib
+
 import numpy as np
 
-from wgf.record.layout import image, memory_file
+from wgf import checks
+from wgf.record.layout import grid_of, image, memory_file
 
 # texts of any length, as h5py marks them
 TEXT = np.dtype("O", metadata={"vlen": str})
@@ -33,6 +36,27 @@ def grid_image(dimensions: dict, variables: dict, attributes: dict) -> bytes:
                 axis.label = label
                 axis.attach_scale(scales[label])
         return image(file)
+
+
+def read_grid(path: pathlib.Path) -> tuple[dict, dict]:
+    """Return the dimensions and the variables of a file that `grid_image` made, as it takes them.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read as one.
+    """
+    try:
+        return grid_of(pathlib.Path(path).read_bytes())
+    except FileNotFoundError:
+        raise checks.InputError(
+            f"{path}: there is no table yet, let the sweep come to its end"
+        ) from None
+    except (OSError, RuntimeError, KeyError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise checks.InputError(
+            f"{path}: is no table of a sweep ({reason}), run the sweep again, which writes it anew"
+        ) from None
 
 
 def _put(file, name, values):

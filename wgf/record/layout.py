@@ -391,6 +391,24 @@ def _joined_image(record, entries, source, make, restart=None, plain=False):
         return image(file)
 
 
+def grid_of(content):
+    """Return ``(dimensions, variables)`` of a file of arrays over named dimensions."""
+    import h5py
+
+    def values(dataset):
+        text = dataset.dtype.kind == "O"
+        return dataset.asstr()[()] if text else dataset[()]
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        scales = {name: values(data) for name, data in file.items() if data.is_scale}
+        variables = {
+            name: (tuple(axis[0].name.lstrip("/") for axis in data.dims), values(data))
+            for name, data in file.items()
+            if not data.is_scale
+        }
+    return scales, variables
+
+
 def tables_image(tables, attributes):
     """Return the bytes of an HDF5 file of named tables; see `wgf.tables.write`."""
     with memory_file() as file:
