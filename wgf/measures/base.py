@@ -87,6 +87,31 @@ class Measure(Drawn):
         largest = float(spread.max()) or 1.0
         return np.where(spread > 0, spread, np.where(sizes > 0, sizes, largest))
 
+    def scaled(self, factor):
+        """Return the measure times a number of at least 0."""
+        raise TypeError(f"{type(self).__name__} cannot be scaled, define scaled(factor)")
+
+    def joined(self, other):
+        """Return the sum with a measure of the same kind in the same place."""
+        raise TypeError(f"{type(self).__name__} cannot be added to, define joined(other)")
+
+    def __mul__(self, factor):
+        """Return a multiple: ``.5 * a + .5 * b`` is the mixture of two measures."""
+        return self.scaled(checks.number(f"{self.kind} factor", factor, minimum=0))
+
+    __rmul__ = __mul__
+
+    def __add__(self, other):
+        """Return the sum of two densities on one mesh, or of two clouds of particles."""
+        if not isinstance(other, Measure):
+            return NotImplemented
+        if other.kind != self.kind or other.domain != self.domain:
+            raise checks.InputError(
+                f"{self.kind} sum: {other!r} does not lie in the same place, add measures of one "
+                "kind along the same axes"
+            )
+        return self.joined(other)
+
     def period(self, axis):
         """Return the period of an axis, None where there is none."""
         found = None if self.domain is None else self.domain.axes[self.index(axis)]

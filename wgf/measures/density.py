@@ -9,7 +9,13 @@ from wgf import checks
 from wgf.measures.base import BLOCK_ROWS, Measure, indices
 from wgf.measures.mesh import MOST_CELLS, Mesh
 from wgf.measures.particles import Particles
-from wgf.measures.profiles import interval_fractions, normal_shares, per_axis
+from wgf.measures.profiles import (
+    correlated,
+    interval_fractions,
+    multilinear,
+    normal_shares,
+    per_axis,
+)
 
 # cells of a density that are made, summed or written at once: whole planes
 BLOCK_CELLS = 1 << 17
@@ -80,14 +86,29 @@ class Density(Measure):
             yield start, stop, self.read(start, stop)
 
     @classmethod
-    def normal(cls, mesh, mean, std):
-        """Return the product of normals truncated at walls, wrapped on periods, of unit mass.
+    def normal(cls, mesh, mean, std=None, cov=None):
+        """Return a normal density truncated at walls, wrapped on periods, of unit mass.
 
-        The cell averages are exact (differences of the error function), `mean` and `std` are
-        numbers or one number an axis.
+        `mean` and `std` are numbers or one number per axis; the cell averages of a product of
+        normals are exact (differences of the error function). With a covariance `cov` of shape
+        ``(d, d)`` in place of `std` they are those of Gauss-Legendre quadrature.
+
+        Raises
+        ------
+        InputError
+            For a density that leaves no mass in the box, for a matrix that is not symmetric and
+            positive definite, and for one that the cells do not resolve.
         """
         checks.instance("density mesh", mesh, Mesh)
         mean = per_axis("normal mean", mean, mesh)
+        if (std is None) == (cov is None):
+            raise checks.InputError(
+                f"normal std: {'neither' if std is None else 'both'} std and cov given, give one"
+            )
+        if cov is not None:
+            found = cls.from_function(mesh, correlated(mesh, mean, cov))
+            mass = checks.number("normal mass in the box", found.mass, above=0)
+            return cls(mesh, found.values / mass)
         std = per_axis("normal std", std, mesh)
         factors = []
         for axis, name, m, s in zip(mesh.axes, mesh.names, mean, std):
@@ -159,6 +180,28 @@ class Density(Measure):
                 total += np.prod(0.5 * shares[index]) * sample
             values[start : start + BLOCK_ROWS] = total
         return cls(mesh, values.reshape(mesh.shape))
+
+    def interpolate(self, points):
+        """Return the density at points: linear between the centres of cells.
+
+        Constant between a wall and the next centre, periodic across a seam, 0 outside the box.
+
+        Parameters
+        ----------
+        points : array of shape ``(k, d)``
+
+        Returns
+        -------
+        array of shape ``(k,)``
+        """
+        points = checks.array("interpolate points", points, shape=(None, self.dimension))
+        return multilinear(self.mesh, self.values, points)
+
+    def scaled(self, factor):
+        return Density(self.mesh, factor * self.values)
+
+    def joined(self, other):
+        return Density(self.mesh, self.values + other.values)
 
     @property
     def names(self):

@@ -105,6 +105,24 @@ class Particles(Measure):
         """Total mass ``sum_i weights_i``."""
         return float(self.weights.sum())
 
+    def scaled(self, factor):
+        return Particles(self.points, factor * self.weights, self.velocities, self.domain)
+
+    def joined(self, other):
+        if (self.velocities is None) != (other.velocities is None):
+            raise checks.InputError(
+                "particles sum: velocities are those of one summand alone, give both of them some"
+            )
+        if self.dimension != other.dimension:
+            raise checks.InputError(
+                f"particles sum: dimensions {self.dimension} and {other.dimension} differ, add "
+                "particles along the same axes"
+            )
+        rows = [(each.points, each.weights, each.velocities) for each in (self, other)]
+        points, weights, moving = zip(*rows)
+        velocities = None if self.velocities is None else np.concatenate(moving)
+        return Particles(np.concatenate(points), np.concatenate(weights), velocities, self.domain)
+
     def blocks(self, rows=BLOCK_ROWS):
         """Yield ``(points, weights)`` block by block."""
         for start in range(0, len(self.points), rows):
