@@ -559,3 +559,12 @@ def test_a_folder_of_two_runs_names_them(tmp_path):
         wgf.open_run(tmp_path)
     with pytest.raises(wgf.InputError, match="particles is one, give that"):
         wgf.open_run(tmp_path / "particles" / "mesh")
+
+
+def test_inspect_tells_the_effective_number_of_particles(tmp_path):
+    from wgf.record.store import summary
+
+    # (.5 + .25 + .25)^2 / (.25 + .0625 + .0625) = 8/3
+    start = wgf.Particles([[0.1], [0.2], [0.3]], weights=[0.5, 0.25, 0.25])
+    wgf.solve(wgf.GradientFlow(wgf.Ridge(1.0)), start, 0.1, save=tmp_path / "run")
+    assert "effective   2.667 of 3 particles" in summary(wgf.open_run(tmp_path / "run"))

@@ -241,3 +241,15 @@ def test_engines_that_cannot_be_had_are_refused(script, capsys, words, told):
     assert cli.status(argv=["sweep", "well.py", "--out", "none", *words]) == 2
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1 and not pathlib.Path("none").exists()
+
+
+def test_a_run_that_is_stopped_is_observed_at_its_end(script):
+    stop = '"particles": 20, "stop": lambda row: row["t"] > 0.15, **OBSERVE}'
+    script.write_text(OBSERVED.replace('"particles": 20, **OBSERVE}', stop))
+    wgf.sweep(script, out="all", method="mesh", jobs=1)
+    run = wgf.open_run("all/members/000000/mesh")
+    assert run.status == "stopped" and 0.15 < run.times[-1] < 0.2
+    with opened("all/sweep.h5") as table:
+        assert float(table.middle.squeeze()) == run.final.mean()[0]
+        assert np.allclose(table.pair.squeeze(), [run.final.mean()[0], run.times[-1]], rtol=1e-15)
+        assert np.allclose(table.observed, [0.0, 0.1])

@@ -64,6 +64,7 @@ _ROOMS = {
     "theory.duality": ("certificate", "certified", "gap_estimate", "Certificate"),
     "comparison": ("compare", "Comparison"),
     "command.sweep": ("sweep",),
+    "command.refine": ("refine",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

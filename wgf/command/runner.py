@@ -83,6 +83,11 @@ def plain(setup: Callable) -> Callable:
     return setup if hasattr(setup, "__code__") else type(setup).__call__
 
 
+def digest_of(path: pathlib.Path) -> str:
+    """Return the sha256 of a script."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def script_of(setup: Callable) -> tuple[str, str]:
     """Return the name of the script that defines `setup`, and the sha256 of its text.
 
@@ -91,7 +96,7 @@ def script_of(setup: Callable) -> tuple[str, str]:
     function = plain(setup)
     path = pathlib.Path(function.__code__.co_filename)
     if path.is_file():
-        return path.stem, hashlib.sha256(path.read_bytes()).hexdigest()
+        return path.stem, digest_of(path)
     try:
         text = inspect.getsource(function).encode()
     except (OSError, TypeError):
@@ -231,6 +236,9 @@ def note_of(setup: Callable, values: dict, settings: Settings) -> str:
     options, (name, digest) = parameters(setup), script_of(setup)
     held = {key: options[key].stored(value) for key, value in values.items()}
     note = {"script": name, "sha256": digest, "values": held, "settings": settings.stored()}
+    path = pathlib.Path(plain(setup).__code__.co_filename)
+    if path.is_file():
+        note["path"] = str(path.absolute())
     return json.dumps(note, indent=1)
 
 
@@ -254,7 +262,7 @@ def resume(
         If `out` holds no options, or the script now describes another problem.
     """
     out = pathlib.Path(out)
-    digest, values, settings = _stored_options(out, parameters(setup))
+    digest, values, settings = stored_options(out, parameters(setup))
     first = parallel.launched()[0] == 0
     if digest != script_of(setup)[1] and first:
         print("note: the script has changed since the run began", file=sys.stderr)
@@ -275,7 +283,7 @@ def _tell_changes(paths):
         print(f"note: {text}", file=sys.stderr)
 
 
-def _stored_options(out, known):
+def stored_options(out, known):
     """Return the sha256 of the script, the arguments of `setup` and the settings of a run."""
     file = out / OPTIONS
     try:

@@ -428,4 +428,4 @@ def _solve(setup, plan, job, outcome):
     note = runner.note_of(setup, values, settings)
     replace(place.root / OPTIONS, note.encode(), durable=False)
     outcome["status"] = solution.status
-    outcome["columns"] = sweep_table.columns_of(solution)
+    outcome["columns"] = sweep_table.columns_of(solution, system.observe)

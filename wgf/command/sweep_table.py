@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ CLOCKS = ("time", "observed")
 LABELS = ("side", "status")
 
 
-def columns_of(run: Record) -> dict[str, dict[str, list]]:
+def columns_of(run: Record, observe: Mapping[str, Callable] | None = None) -> dict[str, dict]:
     """Return the columns of a run at its snapshots, and observables at their own times, by clock.
 
-    Numbers are held as JSON does; the times of a clock stand under its name.
+    Numbers are held as JSON does; the times of a clock stand under its name. Under ``"end"`` stand
+    the observables at the end of a run that a condition stopped between their times.
     """
     columns = run.diagnostics
     rows = {"time": np.searchsorted(columns["t"], run.times)}
@@ -32,6 +34,10 @@ def columns_of(run: Record) -> dict[str, dict[str, list]]:
     found["time"]["time"] = np.asarray(run.times).tolist()
     for name, column in columns.items():
         found[clock[name]][name] = column[rows[clock[name]]].tolist()
+    if "observed" in rows and rows["observed"][-1] < len(columns["t"]) - 1:
+        end = run.final, float(run.times[-1])
+        held = {name: np.asarray(function(*end)) for name, function in (observe or {}).items()}
+        found["end"] = {name: [value.tolist()] for name, value in held.items()}
     return found
 
 
@@ -58,19 +64,20 @@ def collect(plan: Any) -> list[dict]:
     variables: dict[str, tuple] = {
         "status": (labels, np.array([status for _, status in cells]).reshape(shape))
     }
+    ends = [columns.get("end", {}) for columns, _ in cells]
     for clock in CLOCKS:
         here = [columns.get(clock) for columns, _ in cells]
         times = _common([columns[clock] for columns in here if columns])
         if clock == "time" or len(times):
             dimensions[clock] = times
         for name in (n for n in names if any(columns and n in columns for columns in here)):
-            _put(variables, dimensions, name, (labels, shape), (clock, times), here)
+            _put(variables, dimensions, name, (labels, shape), (clock, times), here, ends)
     content = grid_image(dimensions, variables, {"sweep_json": plan.described()})
     replace(plan.out / "sweep.h5", content)
     return failures
 
 
-def _put(variables, dimensions, name, grid, timed, here):
+def _put(variables, dimensions, name, grid, timed, here, ends):
     """Add a column: its values at the end, and its history at the common times."""
     (labels, shape), (clock, times) = grid, timed
     pieces = [None if columns is None else columns.get(name) for columns in here]
@@ -81,7 +88,7 @@ def _put(variables, dimensions, name, grid, timed, here):
     history = np.full((len(here), len(times), *inner), np.nan)
     for k, (columns, piece) in enumerate(zip(here, pieces)):
         if piece is not None:
-            last[k] = piece[-1]
+            last[k] = ends[k].get(name, piece)[-1]
             if len(times):
                 history[k] = piece[np.abs(columns[clock][:, None] - times).argmin(axis=0)]
     variables[name] = (*labels, *more), last.reshape(*shape, *inner)

@@ -1,6 +1,7 @@
 """The commands on stored runs and new scripts; signatures and docstrings make their options."""
 
 import pathlib
+from typing import Literal
 
 from wgf import checks
 from wgf.command import runner
@@ -57,6 +58,47 @@ def resume(out: str, script: str, *, quiet: bool = False) -> None:
         show no progress
     """
     runner.resume(out, runner.load_setup(script), quiet=quiet)
+
+
+def refine(
+    run: str,
+    *,
+    script: pathlib.Path | None = None,
+    by: str = "cells",
+    meshes: Literal[1, 2] = 2,
+    out: pathlib.Path | None = None,
+    data: pathlib.Path | None = None,
+    quiet: bool = False,
+) -> None:
+    """Estimate the errors of a run by running it again on coarser meshes and in finer steps.
+
+    Parameters
+    ----------
+    run : path
+        directory that 'wgf run' was given as --out
+    script : path
+        the script that began the run (default where it was then)
+    by : str
+        option of the script that sets the number of cells
+    meshes : {1, 2}
+        number of coarser meshes; two show the order
+    out : path
+        directory of the further runs (default RUN_refined)
+    data : path
+        write the table to this .csv or .h5 file
+    quiet : bool
+        show no progress
+    """
+    from wgf.command.refine import refine
+    from wgf.record import tables
+
+    if data:
+        tables.check_path(data)
+    found = refine(run, script, by, meshes, out, quiet)
+    print(found)
+    if data:
+        found.save(data)
+        print(f"\n{data}")
 
 
 def compare(*runs: str, plot: pathlib.Path | None = None, data: pathlib.Path | None = None) -> None:
@@ -293,5 +335,18 @@ def _open(path):
 
 COMMANDS = {
     command.__name__: command
-    for command in (run, sweep, new, resume, compare, inspect, plot, table, movie, verify, pack)
+    for command in (
+        run,
+        sweep,
+        new,
+        resume,
+        refine,
+        compare,
+        inspect,
+        plot,
+        table,
+        movie,
+        verify,
+        pack,
+    )
 }

@@ -339,6 +339,9 @@ def summary(run):
         "  health      every snapshot is what was written"
         + ("" if run.status != "running" else f"; not closed: unless it is running, {UNCLOSED}"),
     ]
+    last = run.final
+    if last.kind == "particles":
+        lines.append(f"  effective   {effective_size(last.weights):.4g} of {last.size} particles")
     for name, value in [*run.problem.items(), *run.provenance.items()]:
         value = " ".join(map(str, value)) if isinstance(value, list) else value
         lines.append(f"  {name:<11} {value}")
@@ -348,6 +351,12 @@ def summary(run):
         if len(known):
             lines.append(f"  {name:<11} {_number(known[-1])} (at the start {_number(known[0])})")
     return "\n".join(lines)
+
+
+def effective_size(weights):
+    """Return ``(sum w)^2 / sum w^2``: so many particles of equal weights sample as well."""
+    largest = weights.max()
+    return float((weights / largest).sum() ** 2 / ((weights / largest) ** 2).sum())
 
 
 def _number(value):
