@@ -269,7 +269,7 @@ def _engine(engine, scheduler, count):
     if engine == "processes":
         yield functools.partial(workers.results, count=count)
         return
-    with pools.ranks() if engine == "mpi" else pools.scheduled(scheduler) as pool:
+    with pools.by_mpi() if engine == "mpi" else pools.by_dask(scheduler) as pool:
         yield None if pool is None else functools.partial(workers.pooled, pool)
 
 

@@ -18,7 +18,7 @@ class Pool(NamedTuple):
 
 
 @contextlib.contextmanager
-def ranks() -> Iterator[Pool | None]:
+def by_mpi() -> Iterator[Pool | None]:
     """Give a pool of all ranks but the first, there; the others do its jobs and are given None.
 
     Raises
@@ -49,7 +49,7 @@ def ranks() -> Iterator[Pool | None]:
 
 
 @contextlib.contextmanager
-def scheduled(scheduler: Any) -> Iterator[Pool]:
+def by_dask(scheduler: Any) -> Iterator[Pool]:
     """Give a pool of the workers of a Dask scheduler.
 
     Parameters
