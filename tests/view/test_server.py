@@ -24,7 +24,7 @@ import wgf
 
 flow = wgf.GradientFlow(wgf.Ridge(1.0))
 start = wgf.Density.normal(wgf.Mesh(x=wgf.Axis(-2, 2, 16), y=wgf.Axis(-2, 2, 16)), 0.5, 0.4)
-wait = lambda row: time.sleep(0.02)
+wait = lambda row: time.sleep(0.1)
 wgf.solve(flow, start, 1e4, every=0.05, save=sys.argv[1], progress=wait)
 """
 
@@ -117,7 +117,8 @@ def test_a_run_killed_while_it_is_watched_stays_on_the_page(tmp_path, browser): 
         while not (directory.is_run(path) and directory.read_manifest(path)[0]):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.1)
-        with view.Server([path]) as server:
+        # every snapshot is shown, however long the browser takes to start
+        with view.Server([path], frames=10**5) as server:
             page, troubles = opened(browser, server.url)
             count = "document.getElementById('slider').max"
             first = int(page.evaluate(count))
