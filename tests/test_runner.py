@@ -154,7 +154,7 @@ def test_a_profile_counts_activities():
     with pytest.raises(ValueError), profile("step"):
         raise ValueError
     lines = str(profile).splitlines()
-    assert [line.split()[0] for line in lines] == ["prepare", "first", "3", "store,"]
+    assert [line.split()[0] for line in lines] == ["compile", "prepare", "4", "store,", "rest"]
     assert profile.count == 4
 
 

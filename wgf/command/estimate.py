@@ -17,19 +17,17 @@ from wgf.command import runner
 from wgf.command.signals import Ended
 from wgf.record.progress import Profile
 
-# seconds and steps after which a side is left, and steps of which the last are taken for typical
+# seconds of processors and steps after which a side is left
 SECONDS = 4.0
 STEPS = 2000
-# part of the steps made, the last ones, that those to come are taken to be like
-LATE = 0.25
 
 
 def dry_run(setup: Callable, values: dict, settings: runner.Settings) -> str:
     """Return a text on what `runner.run` would take, after a short run in a temporary folder.
 
     Each side runs for a few seconds as it will, with its snapshots, and is drawn. Steps and time
-    are those of the whole run if the steps to come are as the last ones; memory is the most that
-    this process held. A run without an end time is told by the time of a step.
+    are those of the whole run if steps go on to grow half as fast as they did; memory is the most
+    that this process held. A run without an end time is told by the time of a step.
 
     Raises
     ------
@@ -80,11 +78,11 @@ class _Clock:
         # the first step compiles
         self.steps += 1
         if self.steps <= 1:
-            self.began = time.perf_counter()
+            self.began = time.process_time()
 
     @property
     def number(self):
-        late = self.steps > 1 and time.perf_counter() - self.began > SECONDS
+        late = self.steps > 1 and time.process_time() - self.began > SECONDS
         self.came = late or self.steps >= STEPS
         return 1 if self.came else None
 
@@ -116,13 +114,12 @@ def _estimate(solution, profile, times, size):
     """Return steps, length and seconds of a step, seconds and bytes of the whole run."""
     t, spent = solution.diagnostics["t"], profile.spent
     count = len(t) - 1
-    late = max(1, math.ceil(LATE * count))
-    step = (t[-1] - t[-1 - late]) / late if count else 0.0
+    step = (t[-1] - t[count // 2]) / (count - count // 2) if count else 0.0
     each = spent["step"] / max(count, 1)
     ahead, kept = times[times > t[-1]], len(solution.times)
     steps, snapshots = count, kept
     if solution.cut and step > 0 and times[-1] < math.inf:
-        steps += max(math.ceil((times[-1] - t[-1]) / step), len(ahead))
+        steps += max(_steps_ahead(t, times[-1]), len(ahead))
         snapshots = len(times)
     rows = 8 * len(solution.diagnostics)
     # rows lie in their snapshot and in the index, snapshots in one file each
@@ -136,6 +133,16 @@ def _estimate(solution, profile, times, size):
         size=whole,
         open=solution.cut and times[-1] == math.inf,
     )
+
+
+def _steps_ahead(t, end):
+    """Return how many steps will be made from the last of the times to the end."""
+    recent, before = (np.count_nonzero((t > t[-1] * k / 4) & (t <= t[-1] * k / 2)) for k in (2, 1))
+    # steps that grow like t^(1 - q) are made in the ratio 2^q in the last two doublings of the time
+    grown = min(max(math.log2(max(recent, 1) / max(before, 1)), 0.0), 1.0)
+    # growth slackens: some bound, of stability or between outputs, is met
+    q = 0.5 * (1.0 + grown)
+    return math.ceil(recent * ((end / t[-1]) ** q - 1.0) / (1.0 - 0.5**q))
 
 
 def _told(found):
