@@ -50,7 +50,7 @@ ROOMS = {
     ),
     "plotly": ("view/document.py",),
     "argparse": ("command/cli.py",),
-    "mpi4py": ("parallel/ranks.py", "parallel/pools.py"),
+    "mpi4py": ("parallel/ranks.py", "parallel/engines.py"),
 }
 
 

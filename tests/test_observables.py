@@ -1,4 +1,4 @@
-"""Observables: columns of one's own, in memory, on the disk, under ranks and after a resume."""
+"""Observables: columns of the user, in memory, on the disk, under ranks and after a resume."""
 
 import json
 import os

@@ -41,12 +41,9 @@ class NumericalError(RuntimeError):
     """A run that cannot go on: NaN, a step that shrank to nothing, a solve that failed."""
 
 
-def finite_objective(row, dt, remedy):
-    """Raise `NumericalError` if the objective in a row of diagnostics is not finite."""
-    if not math.isfinite(row["objective"]):
-        raise NumericalError(
-            f"objective: {row['objective']} at t={row['t']:g} with dt={dt:g}, {remedy}"
-        )
+def install(extra):
+    """Return how the packages of an extra are installed, as messages end."""
+    return f'run pip install ".[{extra}]" in a copy of the repository'
 
 
 def shown(value):

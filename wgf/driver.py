@@ -171,7 +171,7 @@ def solve(
         When a state counts as stationary, see the notes. The gap bounds ``F - min F`` over the
         densities of the same mass if F is convex; it is at hand for densities.
     threads : int, optional
-        Use at most so many threads, by default as many as the process has processors. Small steps
+        Use at most this many threads, by default as many as the process has processors. Small steps
         use one. The numbers do not depend on it, to the bit.
     observe : dict of callables, optional
         Functions ``f(measure, t)`` by name; the number or small array that each returns is a

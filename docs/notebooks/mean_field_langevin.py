@@ -48,7 +48,7 @@ density.plot("variation", functional=F)
 
 # %% [markdown]
 # Particles are pushed by noise of the same temperature. In bins of five cells their shares are
-# those of the Gibbs density, up to the fluctuations of so many of them.
+# those of the Gibbs density, up to the fluctuations of a finite number of particles.
 
 # %%
 cloud = wgf.solve(flow, start.sample(2000, seed=0), until=6.0, method=wgf.Langevin(0.02, seed=1))

@@ -46,7 +46,7 @@ def compute(go_on):
 
 @contextlib.contextmanager
 def neighbours(count):
-    """Run so many computing processes."""
+    """Keep a given number of processors busy with processes that compute."""
     context = multiprocessing.get_context("spawn")
     go_on = context.Value("b", 1, lock=False)
     running = [context.Process(target=compute, args=(go_on,), daemon=True) for _ in range(count)]
@@ -130,7 +130,7 @@ def fixed(count):
 
 
 def seconds(call, seconds_each):
-    """Return the mean time of a call over about so many seconds, at least one call."""
+    """Return the mean time per call, over at least one call and about the given seconds."""
     began, count = time.perf_counter(), 0
     while count == 0 or time.perf_counter() - began < seconds_each:
         call()

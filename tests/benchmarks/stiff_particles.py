@@ -71,7 +71,7 @@ def timed(now, run):
 
 
 def minimum(most, now):
-    """Print the first table; BDF runs for at most so many particles."""
+    """Print the first table; BDF runs up to the given number of particles."""
     _, _, flow = spikes.spikes()
     print("| particles | method | steps | seconds | of BDF | F - min F |")
     print("|---|---|---|---|---|---|")

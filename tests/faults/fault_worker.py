@@ -155,7 +155,7 @@ def kill_trials(folder, trials, seed):
 
 
 def tell_bits(count, names):
-    """Print the digest of a run of every method on so many threads."""
+    """Print the digest of a run of every method on a given number of threads."""
     found = {}
     for name in names or fault_problems.NAMES_ON_THREADS:
         with on_threads(int(count)):
@@ -164,7 +164,7 @@ def tell_bits(count, names):
 
 
 def short_of_memory(folder, limits):
-    """Run the command line with so many MiB beyond what the process has, and tell what it said."""
+    """Run the command line with a few MiB beyond what the process has, and print what it said."""
     folder = pathlib.Path(folder)
     script = str(pathlib.Path(__file__).with_name("fault_script.py"))
     command = ["run", script, "--quiet", "--no-plot", "--cells"]

@@ -8,7 +8,7 @@ import pytest
 
 
 def bits(threads, names=()):
-    """Return the digests of runs on so many threads of wgf and of the linear algebra."""
+    """Return the digests of runs on given numbers of threads, of wgf and of the linear algebra."""
     names_of = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     numbers = dict.fromkeys(names_of, str(threads))
     done = fault_kit.worker("bits", threads, *names, **numbers)

@@ -40,7 +40,7 @@ class Settings:
     overwrite : bool
         replace an existing run
     threads : int
-        use at most so many threads (default: one per processor); the numbers are the same
+        use at most this many threads (default: one per processor); the numbers are the same
     quiet : bool
         show no progress
     plot : bool

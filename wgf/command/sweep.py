@@ -29,7 +29,7 @@ from wgf.command import runner, sweep_table, workers
 from wgf.command.options import parameters
 from wgf.command.settings import OPTIONS
 from wgf.command.signals import Signals, Stopped
-from wgf.parallel import pools
+from wgf.parallel import engines
 from wgf.parallel.processors import processors
 from wgf.record.directory import is_run, read_manifest, replace
 from wgf.record.progress import counter
@@ -271,7 +271,7 @@ def _engine(engine, scheduler, count):
     if engine == "processes":
         yield functools.partial(workers.results, count=count)
         return
-    with pools.of_mpi() if engine == "mpi" else pools.scheduled(scheduler) as pool:
+    with engines.of_mpi() if engine == "mpi" else engines.scheduled(scheduler) as pool:
         yield None if pool is None else functools.partial(workers.pooled, pool)
 
 

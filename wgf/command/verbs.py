@@ -55,7 +55,7 @@ def resume(out: str, script: str, *, threads: int | None = None, quiet: bool = F
     script : path
         the solver script that began the run
     threads : int
-        use at most so many threads (default: one per processor)
+        use at most this many threads (default: one per processor)
     quiet : bool
         show no progress
     """
@@ -202,7 +202,7 @@ def view(
     port : int
         port of that address, 0 for a free one
     frames : int
-        at most so many snapshots of a run
+        show at most this many snapshots per run
     script : path
         the solver script of the first run, for the certificate
     """

@@ -13,7 +13,7 @@ from multiprocessing import connection, reduction
 import threadpoolctl
 
 from wgf import checks
-from wgf.parallel.pools import Pool
+from wgf.parallel.engines import Pool
 from wgf.parallel.processors import processors
 
 # a worker of a pool may be given several jobs at once, of which it does one after the other

@@ -86,8 +86,7 @@ def _simplex(x, a, y, b, period, power):
         import ot
     except ImportError:
         raise checks.InputError(
-            'wasserstein: POT is not installed, run pip install ".[compare]" in a copy of the '
-            "repository"
+            f"wasserstein: POT is not installed, {checks.install('compare')}"
         ) from None
     with warnings.catch_warnings():
         # the solver's own warning is replaced by the error below

@@ -197,11 +197,24 @@ def face_gain_of_powers(w, opened, stride, net, size):
         net[j] += behind[j] * (low[j] - w[j]) - opened[j] * (w[j] - high[j])
 
 
+@njit(cache=True, forceinline=True)
+def closing_flux(problem, faces, p, w, f):
+    """Return what crosses the face `f` that closes a period, in a unit of time."""
+    linear, pad, powered = problem[0], problem[6], problem[12].size > 0
+    _, last, first, wrap_ahead, wrap_back, wrap_opened = faces
+    c, d, flux = last[f], first[f], 0.0
+    if linear:
+        flux += wrap_ahead[f] * p[pad + c] - wrap_back[f] * p[pad + d]
+    if powered:
+        flux += wrap_opened[f] * (w[pad + c] - w[pad + d])
+    return flux
+
+
 @njit(cache=True)
 def net_gain(problem, faces, p, w, net):
     """Fill `net` with what every cell gains in a unit of time; all of it is what others lose."""
     linear, ahead, back, _, opened, strides, pad = problem[:7]
-    _, last, first, wrap_ahead, wrap_back, wrap_opened = faces
+    last, first = faces[1], faces[2]
     powered, total = problem[12].size > 0, net.size + 2 * pad
     net[:] = 0.0
     for begin in range(0, net.size, CELLS_PER_BLOCK):
@@ -216,11 +229,8 @@ def net_gain(problem, faces, p, w, net):
                 here = at(w, pad + begin)
                 face_gain_of_powers(here, at(opened, place), strides[k], target, size)
     for f in range(last.size):
-        c, d, flux = last[f], first[f], 0.0
-        if linear:
-            flux += wrap_ahead[f] * p[pad + c] - wrap_back[f] * p[pad + d]
-        if powered:
-            flux += wrap_opened[f] * (w[pad + c] - w[pad + d])
+        c, d = last[f], first[f]
+        flux = closing_flux(problem, faces, p, w, f)
         net[c] -= flux
         net[d] += flux
 
@@ -250,7 +260,7 @@ def step_error(start, end, net0, net1, dt):
 def fluxes(problem, faces, p, w, dt, result):
     """Fill ``result[k]`` with what crosses the face ahead of every cell in the time `dt`."""
     linear, ahead, back, _, opened, strides, pad = problem[:7]
-    axis_of, last, first, wrap_ahead, wrap_back, wrap_opened = faces
+    axis_of, last = faces[:2]
     powered = problem[12].size > 0
     result[:] = 0.0
     for k in range(strides.size):
@@ -263,12 +273,7 @@ def fluxes(problem, faces, p, w, dt, result):
             for j in range(result.shape[1]):
                 result[k, j] += dt * opened[place + j] * (w[pad + j] - w[pad + j + stride])
     for f in range(axis_of.size):
-        c, d, flux = last[f], first[f], 0.0
-        if linear:
-            flux += wrap_ahead[f] * p[pad + c] - wrap_back[f] * p[pad + d]
-        if powered:
-            flux += wrap_opened[f] * (w[pad + c] - w[pad + d])
-        result[axis_of[f], c] = dt * flux
+        result[axis_of[f], last[f]] = dt * closing_flux(problem, faces, p, w, f)
 
 
 @njit(cache=True, forceinline=True)
@@ -291,7 +296,7 @@ def dissipation(problem, faces, density, p, w, xi, counts, face_rates, extra):
     empty where nothing is added; `xi` is the whole first variation.
     """
     linear, ahead, back, _, opened, strides, pad = problem[:7]
-    axis_of, last, first, wrap_ahead, wrap_back, wrap_opened = faces
+    axis_of, last, first = faces[:3]
     size, total, powered, lost = density.size, density.size + 2 * pad, problem[12].size > 0, 0.0
     for k in range(strides.size):
         stride, n, place, rate = strides[k], counts[k], k * total + pad, face_rates[k]
@@ -309,11 +314,8 @@ def dissipation(problem, faces, density, p, w, xi, counts, face_rates, extra):
                 part += dissipated(flux, left, right, rate, xi[j] - xi[j + stride])
             lost += part
     for f in range(last.size):
-        c, d, flux = last[f], first[f], 0.0
-        if linear:
-            flux += wrap_ahead[f] * p[pad + c] - wrap_back[f] * p[pad + d]
-        if powered:
-            flux += wrap_opened[f] * (w[pad + c] - w[pad + d])
+        c, d = last[f], first[f]
+        flux = closing_flux(problem, faces, p, w, f)
         if extra.size:
             flux += extra[axis_of[f], c]
         lost += dissipated(flux, density[c], density[d], face_rates[axis_of[f]], xi[c] - xi[d])

@@ -44,7 +44,7 @@ def stage_factors(stages: int) -> np.ndarray:
 
 
 def reach(stages: int) -> float:
-    """Return the largest ``dt lambda`` that a step of so many stages bears."""
+    """Return the largest stable ``dt lambda`` of a step of a given number of stages."""
     return (stages**2 + stages - 2) / 2
 
 

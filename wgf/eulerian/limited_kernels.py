@@ -21,7 +21,7 @@ from wgf.parallel.compiled_kernels import njit
 SLIGHT = 1e-7
 # the limited flux pays where the other one spreads by this much more than eps ...
 EXCESS = 2e-3
-# ... and drift dissipates so many times more than diffusion
+# ... and drift dissipates this many times more than diffusion
 OUTWEIGHS = 30.0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from wgf.eulerian import implicit_kernels as kernels
@@ -43,7 +45,7 @@ class Lines:
         # where U' is infinite at 0, Newton's method starts farther from it
         self.floor = 1e-10 if any(each.singular for each in energies) else 1e-30
 
-    def longest(self, rho: np.ndarray, xi: np.ndarray) -> float:
+    def longest(self, rho: np.ndarray, potential: Callable[[], np.ndarray]) -> float:
         """Return the longest step that can be solved for: any."""
         return np.inf
 

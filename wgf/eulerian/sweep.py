@@ -205,9 +205,9 @@ class Sweep:
             unknown, state, size = found
         if state is None:
             return None
-        density, _, potential = state
+        density, _, potential, measured = state
         flux = self.faces.terms(density, self._with_slopes(potential, density))[3]
-        return Moved(density, self.discrete.outputs(density), flux, count)
+        return Moved(density, list(self._split(measured)[0]), flux, count)
 
     def _scales(self, unknown):
         targets = [risk.loss.target for risk in self.discrete.risks]
@@ -220,12 +220,16 @@ class Sweep:
         return np.concatenate(scales) if scales else np.zeros(0)
 
     def _evaluate(self, unknown):
-        """Return ``(density, residual, potential)``; the solver stays linearised there."""
+        """Return ``(density, residual, potential, measured)``; the solver stays linearised there.
+
+        `measured` is what `_measured` finds of the density.
+        """
         potential = self._potential(unknown, self._old)
         density = self._solver.solve(self._old, potential, self._step)
         if density is None:
             return None
-        return density, unknown - self._measured(density), potential
+        measured = self._measured(density)
+        return density, unknown - measured, potential, measured
 
     def _newton_shift(self, unknown, residual, scale, forcing):
         def product(direction):
@@ -261,10 +265,8 @@ class Sweep:
 
     def longest(self, values: np.ndarray, outputs: Outputs) -> float:
         """Return the longest step that can be solved for."""
-        if not isinstance(self._solver, Coupled):
-            return np.inf
         return self._solver.longest(
-            values, self._potential(self._measured(values, outputs), values)
+            values, lambda: self._potential(self._measured(values, outputs), values)
         )
 
     def dissipation(self, values: np.ndarray, outputs: Outputs) -> float:

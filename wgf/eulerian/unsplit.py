@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from wgf.eulerian import implicit_kernels, unsplit_kernels
@@ -91,7 +93,7 @@ class Downhill:
         self._beside = faces.beside().astype(np.int32)
         self._rates = np.repeat(faces.axis_rates, 2)
 
-    def longest(self, rho: np.ndarray, xi: np.ndarray) -> float:
+    def longest(self, rho: np.ndarray, potential: Callable[[], np.ndarray]) -> float:
         """Return the longest step that can be solved for: any."""
         return np.inf
 
@@ -134,9 +136,9 @@ class Coupled:
         self.floor = 1e-10 if any(each.singular for each in energies) else 1e-30
         self._known: list = []
 
-    def longest(self, rho: np.ndarray, xi: np.ndarray) -> float:
-        """Return the longest step that can be solved for."""
-        ahead, back, _, _ = self._terms(rho, xi)
+    def longest(self, rho: np.ndarray, potential: Callable[[], np.ndarray]) -> float:
+        """Return the longest step that can be solved for in the potential that is called for."""
+        ahead, back, _, _ = self._terms(rho, potential())
         return LONGEST / max(ahead.max(initial=0.0), back.max(initial=0.0), 1e-300)
 
     def _terms(self, rho, xi):

@@ -235,7 +235,8 @@ class _MomentumStepper(ParticleStepper):
             states = self.points, self.outputs
             last, self.now = self.now, self.time + (k + 1) * dt
             lost += self.step(dt)
-            gained += self._gained(*states, last) + self._gained(self.points, self.outputs, last)
+            both = states, (self.points, self.outputs)
+            gained += sum(self.gained_between(last, self.now, *state) for state in both)
         if self.chosen and self.batches is None:
             rate = curvature.steepest(self.empirical, self.points, self.gradient, *before)
             wanted = self.chosen_step(rate)
@@ -244,16 +245,6 @@ class _MomentumStepper(ParticleStepper):
                 self.longest = min(wanted, 2.0 * self.longest)
         made = count * dt
         return Trial(made=made, dissipation=lost / made, explicit=0.5 * gained / made)
-
-    def _gained(self, points, outputs, before):
-        """Return by how much F of the points rose since a time by its strengths alone."""
-        if not self.timed:
-            return 0.0
-        values = []
-        for time in (before, self.now):
-            self.empirical.move(time)
-            values.append(sum(self.empirical.parts(points, outputs, timed=True).values()))
-        return values[1] - values[0]
 
     def step(self, dt: float) -> float:
         """Make one step and return the energy that friction took."""

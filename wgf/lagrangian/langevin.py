@@ -141,8 +141,7 @@ class _Stepper(ParticleStepper):
         """Return the longest step for a rate and the noise."""
         # the noise of a step, in units of the spread of the cloud or of an axis
         empirical = self.empirical
-        mean = empirical.partition.sum(np.ones(len(self.points)))
-        count, variance = mean, 2 * self.diffusion * empirical.mobility
+        count, variance = len(empirical.partition), 2 * self.diffusion * empirical.mobility
         spread = self.scales**2
         for k, column in enumerate(self.points.T):
             centre = empirical.partition.sum(column) / count

@@ -112,13 +112,16 @@ class ParticleStepper(Stepper):
 
     def gained(self) -> float:
         """Return by how much F of the points rose since the last row by its strengths alone."""
+        return self.gained_between(self.row["t"], self.time, self.points, self.outputs)
+
+    def gained_between(self, begin: float, end: float, points: np.ndarray, outputs: list) -> float:
+        """Return by how much F of some points rises between two times by its strengths alone."""
         if not self.timed:
             return 0.0
         values = []
-        for time in (self.row["t"], self.time):
+        for time in (begin, end):
             self.empirical.move(time)
-            parts = self.empirical.parts(self.points, self.outputs, timed=True)
-            values.append(sum(parts.values()))
+            values.append(sum(self.empirical.parts(points, outputs, timed=True).values()))
         return values[1] - values[0]
 
     def risen(self, gained: float) -> float:

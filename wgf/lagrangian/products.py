@@ -214,7 +214,7 @@ class _Wide(Products):
         return result
 
     def _nanoseconds(self, rows):
-        """Return roughly how long one thread takes for so many particles."""
+        """Return roughly how long one thread takes for a number of particles."""
         return rows * self.size * (1.0 + 0.05 * self.coordinates)
 
     def _blocks(self, points):

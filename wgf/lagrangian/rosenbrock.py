@@ -241,7 +241,7 @@ class _Control(Control):
             # the step after the event may be as long as that before
             self.cut = dt if found.event else self.cut
             return False
-        # a mode that grows unseen for so many e-folds is not there: its symmetry is exact
+        # a mode that stays unseen for this many e-folds is absent: its symmetry is exact
         unseen = found.factor >= GROWTH and dt <= self.failed
         self.waited = self.waited + dt / self.failed if unseen else 0.0
         # a step cut short by an output time says nothing about the next one

@@ -6,7 +6,7 @@ import numpy as np
 
 # longest drift, and standard deviation of the noise, between two reflections: fraction of the axis
 PART = 0.125
-# in so many parts of a step the law between two walls has become stationary
+# after this many parts of a step the law between two walls is stationary
 MOST_PARTS = 512
 
 

@@ -88,7 +88,7 @@ def world():
         what = "mpi4py is not installed" if isinstance(error, ImportError) else "no MPI library"
         raise checks.InputError(
             f"mpi: started on several ranks but {what} ({' '.join(str(error).split())}), "
-            'run pip install ".[mpi]" in a copy of the repository'
+            f"{checks.install('mpi')}"
         ) from None
     if MPI.COMM_WORLD.size == 1:
         return Serial()

@@ -54,7 +54,7 @@ def number() -> int:
 
 @contextlib.contextmanager
 def using(count: int | None = None) -> Iterator[None]:
-    """Let loops within use at most so many threads, which end when nobody needs them any more."""
+    """Let loops within use at most a given number of threads, which end with their last user."""
     before = _asked.set(number() if count is None else count)
     try:
         with pool.held():
@@ -92,7 +92,7 @@ def worth(work: float) -> int:
 
 
 def share(work: Callable[[int, int], object], threads: int, parts: int, nanoseconds: float) -> None:
-    """Call ``work(part, parts)`` for every part on so many threads, or ``work(0, 1)`` alone.
+    """Call ``work(part, parts)`` for every part on the given threads, or ``work(0, 1)`` alone.
 
     The way that has lately taken less time for its `nanoseconds` is taken.
     """

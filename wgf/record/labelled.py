@@ -102,6 +102,5 @@ def _package(name):
         return importlib.import_module(name)
     except ImportError:
         raise checks.InputError(
-            f'labelled arrays: {name} is not installed, run pip install ".[view]" in a copy of '
-            "the repository"
+            f"labelled arrays: {name} is not installed, {checks.install('view')}"
         ) from None

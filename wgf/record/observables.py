@@ -11,9 +11,8 @@ import numpy as np
 from wgf import checks
 from wgf.measures.base import Measure
 from wgf.record.schema import TAKEN
+from wgf.stepping.times import NEAR
 
-# relative difference of times that is rounding
-NEAR = 1e-12
 # a row is kept in memory and in every snapshot
 MOST = 10_000
 # names in the table of a sweep, and those that scales and histories there have

@@ -65,7 +65,7 @@ def renew(path, entries, known):
 
 
 def planned(count):
-    """Return names and ranges of the segments of so many snapshots, none for a few of them."""
+    """Return names and ranges of the segments of a number of snapshots, none for a small one."""
     length = 1
     while -(-count // length) > MOST:
         length *= 2

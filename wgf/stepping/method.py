@@ -28,7 +28,7 @@ TIMED = {
 class Method:
     """Base of all methods: what it takes is data, how it steps is a `Stepper`.
 
-    A method of one's own declares these attributes, writes `stepper`, and is found by `solve`
+    A method of the user declares these attributes, writes `stepper`, and is found by `solve`
     once it is registered, see `wgf.stepping.register`.
 
     Attributes

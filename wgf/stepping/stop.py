@@ -14,10 +14,11 @@ from wgf.measures.base import Measure
 from wgf.stepping.stepper import Stepper
 from wgf.stepping.trial import Rest
 
-# a run at rest goes on for that many steps whose gap falls by less than a tenth
+# a run at rest goes on for this many steps whose gap falls by less than a tenth
 IDLE = 50
-# and one in which neither F falls by more than its round-off nor the criterion, so many times that
+# a run in which neither F nor the criterion falls goes on for this many times as many steps
 PATIENCE = 2
+# a fall of F by less than this fraction of |F| is round-off
 UNSEEN = 1e-13
 
 

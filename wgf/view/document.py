@@ -36,7 +36,7 @@ def page(
     functional : Functional, optional
         With it the page tells the certificate, see `wgf.certificate`.
     frames : int
-        At most so many snapshots of a run, evenly chosen.
+        At most this many snapshots per run, evenly chosen.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def library() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError:
         raise checks.InputError(
-            'view: plotly is not installed, run pip install ".[view]" in a copy of the repository'
+            f"view: plotly is not installed, {checks.install('view')}"
         ) from None
     return get_plotlyjs()
 

@@ -30,7 +30,7 @@ class Scene:
     functional : Functional, optional
         For the certificate; by default that of a run in memory.
     frames : int
-        At most so many snapshots are shown, evenly chosen, the first and the last among them.
+        At most this many snapshots are shown, evenly chosen, the first and the last among them.
     """
 
     def __init__(self, label, run, troubles=(), functional=None, frames=FRAMES):

@@ -41,7 +41,7 @@ class Server:
     functional : Functional, optional
         For the certificate.
     frames : int
-        At most so many snapshots of a run, evenly chosen.
+        At most this many snapshots per run, evenly chosen.
 
     Attributes
     ----------

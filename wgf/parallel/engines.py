@@ -30,8 +30,7 @@ def of_mpi() -> Iterator[Pool | None]:
         from mpi4py import MPI, futures
     except (ImportError, RuntimeError) as error:
         raise checks.InputError(
-            f"engine: mpi cannot be loaded ({error}), "
-            'run pip install ".[mpi]" in a copy of the repository'
+            f"engine: mpi cannot be loaded ({error}), {checks.install('mpi')}"
         ) from None
     size = MPI.COMM_WORLD.size
     if size == 1:
@@ -67,7 +66,7 @@ def scheduled(scheduler: Any) -> Iterator[Pool]:
         import distributed
     except ImportError:
         raise checks.InputError(
-            'engine: dask is not installed, run pip install ".[sweep]" in a copy of the repository'
+            f"engine: dask is not installed, {checks.install('sweep')}"
         ) from None
     own = isinstance(scheduler, str)
     try:
