@@ -64,6 +64,17 @@ def test_disk_reads_like_memory(tmp_path, kind):
     assert disk.provenance.get("features") == (kept if kind == "density" else None)
 
 
+@pytest.mark.parametrize("kind", ["density", "particles"])
+def test_a_run_is_opened_by_a_process_that_did_nothing_else(tmp_path, kind):
+    start = tanh_start() if kind == "density" else tanh_start().sample(20, seed=0)
+    end = wgf.solve(tanh_flow(), start, until=0.1, save=tmp_path / "run").final
+    code = "import sys, wgf; print(repr(wgf.open_run(sys.argv[1]).final))"
+    found = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True
+    )
+    assert (found.stdout.strip(), found.stderr) == (repr(end), "")
+
+
 @settings(max_examples=25)
 @given(meshes().flatmap(densities))
 def test_any_density_survives_bit_by_bit(tmp_path_factory, density):
